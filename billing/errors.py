@@ -1,0 +1,41 @@
+"""The error tree: each error says who can answer it, and travels there.
+
+`TransientError` means the same work may succeed later: it is put off. `PermanentError` means it never will: it is
+recorded and the work stops. `ConfigurationError` stops a boot.
+"""
+
+
+class BillingError(Exception):
+    """Root of everything this project raises on purpose."""
+
+
+class ConfigurationError(BillingError):
+    """A setting is missing, unknown or contradicts another; each line names the variable and the mend."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = lines
+
+
+class TransientError(BillingError):
+    """The same work may succeed later."""
+
+
+class PermanentError(BillingError):
+    """The same work would fail again."""
+
+
+class DatabaseUnavailableError(TransientError):
+    """The database did not confirm in time: it is away, restarting or overloaded."""
+
+
+class ConflictError(TransientError):
+    """A deadlock or a serialization failure: the database chose us to try again."""
+
+
+class LeaseLostError(TransientError):
+    """Another worker has taken the row over: whatever we found out, it will find out itself."""
+
+
+class BrokerUnavailableError(TransientError):
+    """The broker did not take a hint within its bound."""
