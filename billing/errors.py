@@ -33,9 +33,35 @@ class ConflictError(TransientError):
     """A deadlock or a serialization failure: the database chose us to try again."""
 
 
+class LockTimeoutError(TransientError):
+    """A row stayed locked by somebody else for longer than we wait."""
+
+
 class LeaseLostError(TransientError):
     """Another worker has taken the row over: whatever we found out, it will find out itself."""
 
 
 class BrokerUnavailableError(TransientError):
     """The broker did not take a hint within its bound."""
+
+
+class RefusedError(PermanentError):
+    """A caller asked for something the rules refuse; `error_type` is the contract's word for it."""
+
+    error_type = "validation_error"
+
+
+class PlanUnknownError(RefusedError):
+    """No plan of that id is on sale."""
+
+
+class PlanNotAvailableError(RefusedError):
+    error_type = "plan_not_available"
+
+
+class PriceChangedError(RefusedError):
+    error_type = "price_changed"
+
+
+class IdempotencyMismatchError(RefusedError):
+    error_type = "idempotency_mismatch"

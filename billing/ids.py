@@ -1,0 +1,17 @@
+"""New and derived identifiers: the only place that makes one."""
+
+from uuid import UUID, uuid4
+
+
+def new_id() -> UUID:
+    return uuid4()
+
+
+def installation_mark(installation: UUID, subject: UUID) -> str:
+    """What our objects carry at Stripe, so that another installation on the same account is never taken for us."""
+    return f"{installation}:{subject}"
+
+
+def stripe_key(installation: UUID, operation: str, subject: UUID, attempt: int) -> str:
+    """An idempotency key: the same intent to call gives the same key in every process and after every crash."""
+    return f"{installation}:{operation}:{subject}:{attempt}"

@@ -1,0 +1,55 @@
+"""Everything that may cross the queue: a kind of work, or the id of one row. Never a fact, never a secret."""
+
+from typing import ClassVar, Protocol
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+QUEUES = ("purchases", "webhooks", "hours", "money", "maintenance")
+"""Every queue, by the kind of waiting its work does; each has a direct exchange of its own name."""
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: ClassVar[str]
+    queue: ClassVar[str]
+    coalesced: ClassVar[bool] = False
+    """Hints of this kind stand for all waiting rows, so one in half a second is enough."""
+
+
+class PreparePayment(Message):
+    """A purchase has something to do at Stripe: get its intent, be cancelled, or be looked for."""
+
+    task: ClassVar[str] = "billing.purchases.prepare_payment"
+    queue: ClassVar[str] = "purchases"
+
+    purchase_id: UUID
+
+
+class EventsWaiting(Message):
+    """Some webhook events wait to be worked."""
+
+    task: ClassVar[str] = "billing.webhooks.drain"
+    queue: ClassVar[str] = "webhooks"
+    coalesced: ClassVar[bool] = True
+
+
+class AuditBalances(Message):
+    """Time to prove every balance from the ledger."""
+
+    task: ClassVar[str] = "billing.ledger.audit"
+    queue: ClassVar[str] = "maintenance"
+
+
+MESSAGES: tuple[type[Message], ...] = (PreparePayment, EventsWaiting, AuditBalances)
+
+
+class Hints(Protocol):
+    """How messages leave: within a short bound, and losing one costs no more than the sweeper's seconds."""
+
+    def send(self, message: Message) -> None:
+        """Publish, or drop it where the broker does not take it in time."""
+
+    def taken(self, kind: type[Message]) -> None:
+        """From now on a new row needs a new hint: call it before the rows are selected."""

@@ -1,0 +1,111 @@
+"""Hours: lots that hold them, entries that move them, balances that are checked sums of both.
+
+In each table: granted = left + consumed + expired + refunded + frozen + held. Everything is in minutes.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from billing.models.columns import Instant, values_of
+from billing.states import EntryKind, LotOrigin
+
+PARTS = ("left", "consumed", "expired", "refunded", "frozen", "held")
+
+
+def conservation() -> tuple[CheckConstraint, ...]:
+    total = " + ".join(f"minutes_{part}" for part in PARTS)
+    not_negative = " AND ".join(f"minutes_{part} >= 0" for part in PARTS)
+    return (
+        CheckConstraint(f"minutes_granted = {total}", name="minutes_are_conserved"),
+        CheckConstraint(not_negative, name="minutes_not_negative"),
+    )
+
+
+class Minutes(SQLModel):
+    minutes_granted: int = Field(default=0)
+    minutes_left: int = Field(default=0)
+    minutes_consumed: int = Field(default=0)
+    minutes_expired: int = Field(default=0)
+    minutes_refunded: int = Field(default=0)
+    minutes_frozen: int = Field(default=0)
+    minutes_held: int = Field(default=0)
+
+
+class HourLot(Minutes, table=True):
+    """Hours that came together: a paid purchase, a paid period, a grant. `expires_at` is exclusive."""
+
+    __tablename__ = "hour_lot"
+    __table_args__ = (
+        UniqueConstraint("source"),
+        UniqueConstraint("purchase_id"),
+        CheckConstraint("minutes_granted > 0", name="minutes_positive"),
+        CheckConstraint("value_cents >= 0", name="value_not_negative"),
+        CheckConstraint("expires_at > starts_at", name="expires_after_start"),
+        CheckConstraint("(origin = 'purchase') = (purchase_id IS NOT NULL)", name="purchases_are_named"),
+        Index("ix_hour_lot_spendable", "student_id", "expires_at", postgresql_where=text("minutes_left > 0")),
+        Index("ix_hour_lot_expiry", "expires_at", "id", postgresql_where=text("minutes_left > 0")),
+        *conservation(),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity()])
+    student_id: int = Field(sa_type=BigInteger, foreign_key="student.id")
+    origin: LotOrigin = Field(sa_type=values_of(LotOrigin))
+    source: str = Field(max_length=255)
+    purchase_id: UUID | None = Field(default=None, foreign_key="purchase.id")
+    value_cents: int = Field(default=0)
+    currency: str = Field(max_length=3)
+    starts_at: datetime = Field(sa_type=Instant)
+    expires_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class HourEntry(SQLModel, table=True):
+    """One movement of hours; only ever added. `source` is what it is the effect of, and there is one effect."""
+
+    __tablename__ = "hour_entry"
+    __table_args__ = (
+        UniqueConstraint("source"),
+        Index("ix_hour_entry_student", "student_id", "id"),
+        CheckConstraint("minutes <> 0", name="minutes_not_zero"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity()])
+    student_id: int = Field(sa_type=BigInteger, foreign_key="student.id")
+    kind: EntryKind = Field(sa_type=values_of(EntryKind))
+    minutes: int
+    balance_after: int
+    source: str = Field(max_length=255)
+    purchase_id: UUID | None = Field(default=None, foreign_key="purchase.id")
+    at: datetime = Field(sa_type=Instant)
+
+
+class HourAllocation(SQLModel, table=True):
+    """Which lots an entry moved, and by how much; the parts add up to the entry."""
+
+    __tablename__ = "hour_allocation"
+    __table_args__ = (
+        CheckConstraint("minutes <> 0", name="minutes_not_zero"),
+        Index("ix_hour_allocation_lot", "lot_id"),
+    )
+
+    entry_id: int = Field(sa_type=BigInteger, foreign_key="hour_entry.id", primary_key=True)
+    lot_id: int = Field(sa_type=BigInteger, foreign_key="hour_lot.id", primary_key=True)
+    minutes: int
+
+
+class StudentBalance(Minutes, table=True):
+    """The sums of a student's lots and payments, moved under lock in the transaction of each entry."""
+
+    __tablename__ = "student_balance"
+    __table_args__ = (
+        CheckConstraint("minutes_owed >= 0", name="debt_not_negative"),
+        CheckConstraint("returned_cents BETWEEN 0 AND paid_cents", name="returns_within_payments"),
+        *conservation(),
+    )
+
+    student_id: int = Field(sa_type=BigInteger, foreign_key="student.id", primary_key=True)
+    minutes_owed: int = Field(default=0)
+    paid_cents: int = Field(default=0, sa_type=BigInteger)
+    returned_cents: int = Field(default=0, sa_type=BigInteger)

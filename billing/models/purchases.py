@@ -1,0 +1,159 @@
+"""Who buys, what they bought, and every call that was made to Stripe for it."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from billing.models.columns import Instant, OpenWork, listed, open_work_constraints, values_of
+from billing.states import SETTLED, CallState, PlanType, PurchaseState, Step
+
+
+class Student(SQLModel, table=True):
+    """Whose hours they are: known to the platform by `external_id`, or a guest known by an address."""
+
+    __table_args__ = (
+        UniqueConstraint("external_id"),
+        Index("uq_student_guest_email", "email", unique=True, postgresql_where=text("external_id IS NULL")),
+        Index("uq_student_verified_email", "email", unique=True, postgresql_where=text("email_verified")),
+        CheckConstraint("email = lower(btrim(email))", name="email_normalised"),
+        CheckConstraint("external_id IS NOT NULL OR NOT email_verified", name="guests_are_unverified"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity()])
+    external_id: str | None = Field(default=None, max_length=255)
+    email: str = Field(max_length=254)
+    email_verified: bool = Field(default=False)
+    name: str = Field(max_length=150)
+    created_at: datetime = Field(sa_type=Instant)
+
+
+class Purchase(OpenWork, table=True):
+    """One purchase with the plan's facts frozen onto it. `id` is the task a buyer follows; `transaction_id` counts."""
+
+    __table_args__ = (
+        UniqueConstraint("transaction_id"),
+        UniqueConstraint("scope", "idempotency_key"),
+        UniqueConstraint("payment_intent_id"),
+        Index("ix_purchase_student", "student_id", "transaction_id"),
+        CheckConstraint("(idempotency_key IS NULL) = (body_hash IS NULL)", name="key_has_body"),
+        CheckConstraint("price_cents > 0", name="price_positive"),
+        CheckConstraint("minutes > 0", name="minutes_positive"),
+        CheckConstraint("currency ~ '^[a-z]{3}$'", name="currency_code"),
+        CheckConstraint("refunded_cents BETWEEN 0 AND price_cents", name="refunds_within_price"),
+        CheckConstraint(
+            "state NOT IN ('completed', 'refunded') OR "
+            "(paid_at IS NOT NULL AND student_id IS NOT NULL AND payment_intent_id IS NOT NULL)",
+            name="completed_is_paid",
+        ),
+        CheckConstraint("paid_at >= accepted_at", name="paid_after_accepted"),
+        CheckConstraint("state NOT IN ('pending', 'processing') OR payment_intent_id IS NOT NULL", name="has_intent"),
+        CheckConstraint(f"state NOT IN ({listed(SETTLED)}) OR client_secret IS NULL", name="settled_has_no_secret"),
+        CheckConstraint("state <> 'queued' OR due_at IS NOT NULL", name="queued_is_open"),
+        *open_work_constraints("purchase"),
+    )
+    kind: ClassVar[str] = "purchase"
+
+    id: UUID = Field(primary_key=True)
+    transaction_id: int | None = Field(default=None, sa_type=BigInteger, nullable=False, sa_column_args=[Identity()])
+    scope: str = Field(max_length=300)
+    idempotency_key: str | None = Field(default=None, max_length=255)
+    body_hash: bytes | None = Field(default=None)
+    request_id: str = Field(max_length=64)
+
+    caller_sub: str | None = Field(default=None, max_length=255)
+    caller_email: str | None = Field(default=None, max_length=254)
+    caller_email_verified: bool = Field(default=False)
+    buyer_name: str = Field(max_length=150)
+    buyer_email: str = Field(max_length=254)
+    student_id: int | None = Field(default=None, sa_type=BigInteger, foreign_key="student.id")
+
+    plan_version_id: int = Field(foreign_key="pricing_plan_version.id")
+    plan_type: PlanType = Field(sa_type=values_of(PlanType))
+    price_cents: int
+    currency: str = Field(max_length=3)
+    minutes: int
+    validity_days: int | None = Field(default=None)
+
+    state: PurchaseState = Field(sa_type=values_of(PurchaseState))
+    error_type: str | None = Field(default=None, max_length=40)
+    error_message: str | None = Field(default=None, max_length=500)
+    payment_intent_id: str | None = Field(default=None, max_length=255)
+    client_secret: bytes | None = Field(default=None)
+    refunded_cents: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+
+    accepted_at: datetime = Field(sa_type=Instant)
+    give_up_at: datetime = Field(sa_type=Instant)
+    cancel_requested_at: datetime | None = Field(default=None, sa_type=Instant)
+    paid_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class PurchaseTransition(SQLModel, table=True):
+    """A step of a purchase's timeline, with the state it left behind and what caused it."""
+
+    __tablename__ = "purchase_transition"
+    __table_args__ = (Index("ix_purchase_transition_purchase", "purchase_id", "id"),)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity()])
+    purchase_id: UUID = Field(foreign_key="purchase.id")
+    step: Step = Field(sa_type=values_of(Step))
+    state: PurchaseState = Field(sa_type=values_of(PurchaseState))
+    cause: str = Field(max_length=255)
+    at: datetime = Field(sa_type=Instant)
+
+
+class StripeCall(SQLModel, table=True):
+    """A call that may change something at Stripe, written before it is made.
+
+    A resend uses these parameters and this version, whatever the code has become since.
+    """
+
+    __tablename__ = "stripe_call"
+    __table_args__ = (
+        UniqueConstraint("idempotency_key"),
+        UniqueConstraint("purchase_id", "operation", "attempt"),
+        Index(
+            "uq_stripe_call_open",
+            "purchase_id",
+            "operation",
+            unique=True,
+            postgresql_where=text("state IN ('prepared', 'unknown')"),
+        ),
+        CheckConstraint("attempt > 0", name="attempt_counts"),
+        CheckConstraint("state <> 'answered' OR object_id IS NOT NULL", name="answer_names_object"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    operation: str = Field(max_length=40)
+    purchase_id: UUID = Field(foreign_key="purchase.id")
+    attempt: int
+    idempotency_key: str = Field(max_length=255)
+    parameters: dict[str, Any] = Field(sa_type=JSONB)
+    api_version: str = Field(max_length=40)
+    state: CallState = Field(sa_type=values_of(CallState))
+    sends: int = Field(default=0)
+    object_id: str | None = Field(default=None, max_length=255)
+    error_type: str | None = Field(default=None, max_length=40)
+    prepared_at: datetime = Field(sa_type=Instant)
+    answered_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class StaffCase(SQLModel, table=True):
+    """Something a person has to look at: the same finding opens one case."""
+
+    __tablename__ = "staff_case"
+    __table_args__ = (
+        UniqueConstraint("reason", "source"),
+        CheckConstraint("state IN ('open', 'closed')", name="known_state"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity()])
+    reason: str = Field(max_length=40)
+    source: str = Field(max_length=255)
+    purchase_id: UUID | None = Field(default=None, foreign_key="purchase.id")
+    detail: str = Field(max_length=1000)
+    state: str = Field(default="open", max_length=20)
+    opened_at: datetime = Field(sa_type=Instant)

@@ -1,0 +1,114 @@
+"""Every state, every allowed move, every outcome."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class PlanType(StrEnum):
+    PACKAGE = "package"
+    SUBSCRIPTION = "subscription"
+
+
+class PurchaseState(StrEnum):
+    QUEUED = "queued"
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REFUNDED = "refunded"
+
+
+class Step(StrEnum):
+    """What a buyer's timeline tells."""
+
+    ACCEPTED = "accepted"
+    INTENT_CREATED = "intent_created"
+    PAYMENT_PROCESSING = "payment_processing"
+    PAYMENT_FAILED = "payment_failed"
+    PAID = "paid"
+    CREDITED = "credited"
+    CANCELLED = "cancelled"
+
+
+_S = PurchaseState
+PURCHASE_MOVES: Mapping[PurchaseState, frozenset[PurchaseState]] = {
+    _S.QUEUED: frozenset({_S.PENDING, _S.FAILED, _S.CANCELLED}),
+    _S.PENDING: frozenset({_S.PROCESSING, _S.COMPLETED, _S.FAILED, _S.CANCELLED, _S.EXPIRED}),
+    _S.PROCESSING: frozenset({_S.COMPLETED, _S.FAILED, _S.CANCELLED, _S.EXPIRED}),
+    # A declined intent can still be paid, but "processing" after "failed" may be old news: only an end replaces it.
+    _S.FAILED: frozenset({_S.COMPLETED, _S.CANCELLED, _S.EXPIRED}),
+    # Stripe said "canceled" and then that it was paid: the money is there, so the hours are, and a case is opened.
+    _S.CANCELLED: frozenset({_S.COMPLETED}),
+    _S.EXPIRED: frozenset({_S.COMPLETED}),
+    _S.COMPLETED: frozenset({_S.REFUNDED}),
+    _S.REFUNDED: frozenset(),
+}
+PAYABLE = frozenset({_S.PENDING, _S.PROCESSING, _S.FAILED})
+"""States in which a payment of the frozen amount is plain news."""
+
+SETTLED = frozenset({_S.COMPLETED, _S.CANCELLED, _S.EXPIRED, _S.REFUNDED})
+"""States whose client secret has nothing left to do."""
+
+
+class EventState(StrEnum):
+    RECEIVED = "received"
+    ASKING = "asking"
+    APPLIED = "applied"
+    IGNORED = "ignored"
+    PARKED = "parked"
+    DEAD = "dead"
+
+
+OPEN_EVENT_STATES = frozenset({EventState.RECEIVED, EventState.ASKING})
+
+
+class Outcome(StrEnum):
+    """What became of an event. Late and repeated news is an outcome, not an error."""
+
+    APPLIED = "applied"
+    LATE = "late"
+    """A later state is known already, or the same news came by another event."""
+    FOREIGN = "foreign"
+    """Not an object of this installation."""
+    UNHANDLED = "unhandled"
+    """A type that changes nothing here, or an event without an object of ours in it."""
+    WRONG_MODE = "wrong_mode"
+    DIFFERENCE = "difference"
+    """Amount, currency, customer or mode are not those of the purchase: no effect, and a case."""
+    WAIT = "wait"
+    """Ours by its mark, but our row does not know the object yet: again later."""
+
+
+class CallState(StrEnum):
+    PREPARED = "prepared"
+    UNKNOWN = "unknown"
+    """Sent, and no answer came that can be believed."""
+    ANSWERED = "answered"
+    REFUSED = "refused"
+
+
+class EntryKind(StrEnum):
+    CREDIT = "credit"
+    CONSUME = "consume"
+    HOLD = "hold"
+    RELEASE = "release"
+    EXPIRE = "expire"
+    RESTORE = "restore"
+    REFUND = "refund"
+    FREEZE = "freeze"
+    THAW = "thaw"
+    TRANSFER = "transfer"
+
+
+class LotOrigin(StrEnum):
+    PURCHASE = "purchase"
+    INVOICE = "invoice"
+    GRANT = "grant"
+    TRANSFER = "transfer"
+
+
+class CaseState(StrEnum):
+    OPEN = "open"
+    CLOSED = "closed"
