@@ -1,1 +1,35 @@
 """Open rows: the queue of record. Accept, claim, finish, put off, give up, and what is overdue."""
+
+from billing.work.claims import (
+    Claim,
+    claim,
+    claim_batch,
+    claim_tried,
+    close,
+    give_up,
+    is_worn_out,
+    put_off,
+    renew,
+    resume,
+)
+from billing.work.kinds import EVENT_BATCH, OPEN_KINDS
+from billing.work.leases import Leases, LeaseTerms
+from billing.work.overdue import take_overdue
+
+__all__ = [
+    "EVENT_BATCH",
+    "OPEN_KINDS",
+    "Claim",
+    "LeaseTerms",
+    "Leases",
+    "claim",
+    "claim_batch",
+    "claim_tried",
+    "close",
+    "give_up",
+    "is_worn_out",
+    "put_off",
+    "renew",
+    "resume",
+    "take_overdue",
+]

@@ -1,0 +1,29 @@
+"""Every kind of open work, and the hints that bring a worker to it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from billing.messages import EventsWaiting, Message, PreparePayment
+from billing.models import OpenWork, Purchase, WebhookEvent
+
+EVENT_BATCH = 200
+"""Events that one hint may bring into work."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenKind:
+    model: type[OpenWork]
+    hints: Callable[[Sequence[Any]], list[Message]]
+    """From the ids of overdue rows to the messages that bring them back."""
+
+
+def _payments(ids: Sequence[Any]) -> list[Message]:
+    return [PreparePayment(purchase_id=purchase_id) for purchase_id in ids]
+
+
+def _events(ids: Sequence[Any]) -> list[Message]:
+    return [EventsWaiting() for _ in range(0, len(ids), EVENT_BATCH)]
+
+
+OPEN_KINDS: Sequence[OpenKind] = (OpenKind(Purchase, _payments), OpenKind(WebhookEvent, _events))
