@@ -25,6 +25,7 @@ class Step(StrEnum):
 
     ACCEPTED = "accepted"
     INTENT_CREATED = "intent_created"
+    ACTION_REQUIRED = "action_required"
     PAYMENT_PROCESSING = "payment_processing"
     PAYMENT_FAILED = "payment_failed"
     PAID = "paid"
@@ -82,11 +83,12 @@ class Outcome(StrEnum):
 
 
 class CallState(StrEnum):
-    PREPARED = "prepared"
-    UNKNOWN = "unknown"
-    """Sent, and no answer came that can be believed."""
+    OPEN = "open"
+    """Written down, and sent as often as `sends` says without an answer that can be believed."""
     ANSWERED = "answered"
     REFUSED = "refused"
+    LAPSED = "lapsed"
+    """Its key is too old to be sent again, and Stripe was asked: the object is not there."""
 
 
 class EntryKind(StrEnum):

@@ -13,9 +13,9 @@ from billing.states import PlanType
 class Installation(SQLModel, table=True):
     """One row, drawn at the first migration: what tells our objects at Stripe from those of others."""
 
-    __table_args__ = (CheckConstraint("only", name="one_row"),)
+    __table_args__ = (CheckConstraint("is_only", name="one_row"),)
 
-    only: bool = Field(default=True, primary_key=True)
+    is_only: bool = Field(default=True, primary_key=True)
     id: UUID
     created_at: datetime = Field(sa_type=Instant)
 

@@ -120,7 +120,7 @@ class StripeCall(SQLModel, table=True):
             "purchase_id",
             "operation",
             unique=True,
-            postgresql_where=text("state IN ('prepared', 'unknown')"),
+            postgresql_where=text("state = 'open'"),
         ),
         CheckConstraint("attempt > 0", name="attempt_counts"),
         CheckConstraint("state <> 'answered' OR object_id IS NOT NULL", name="answer_names_object"),
@@ -135,6 +135,7 @@ class StripeCall(SQLModel, table=True):
     api_version: str = Field(max_length=40)
     state: CallState = Field(sa_type=values_of(CallState))
     sends: int = Field(default=0)
+    looks: int = Field(default=0)
     object_id: str | None = Field(default=None, max_length=255)
     error_type: str | None = Field(default=None, max_length=40)
     prepared_at: datetime = Field(sa_type=Instant)
