@@ -1,0 +1,146 @@
+"""What Stripe answered, recorded under the claim's token; each answer is one transaction."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlmodel import Session
+
+from billing import cases, retry, work
+from billing.deployment import Deployment
+from billing.errors import LeaseLostError, PermanentError
+from billing.gateway import GatewayError, Intent, KeyReusedError, StripeRefusedUsError
+from billing.messages import Message, PreparePayment
+from billing.models import Purchase, StripeCall
+from billing.purchases import calls, completion, lifecycle
+from billing.secrets import Vault
+from billing.states import CallState, PurchaseState, Step
+
+Record = Callable[[Session], list[Message]]
+"""Writes an answer down in the transaction it is given, and says what should happen next."""
+
+CAUSE = "payment"
+GIVEN_UP = ("api_connection_error", "The payment service could not be reached in time; nothing was charged.")
+WORN_OUT = ("api_error", "The payment could not be prepared; nothing was charged.")
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The ways in which a pursuit of a claimed purchase can end."""
+
+    claim: work.Claim[Purchase]
+    call_id: UUID
+    vault: Vault
+    deployment: Deployment
+    now: datetime
+
+    def kept(self, intent: Intent) -> Record:
+        """The intent is there: its id and secret are ours, and the buyer can pay."""
+
+        def record(session: Session) -> list[Message]:
+            purchase, call = self._resume(session)
+            calls.close_call(call, CallState.ANSWERED, at=self.now, object_id=intent.id)
+            purchase.payment_intent_id = intent.id
+            if purchase.state is PurchaseState.QUEUED:
+                purchase.client_secret = self.vault.seal(intent.client_secret)
+                purchase.error_type = purchase.error_message = None
+                lifecycle.move_to(purchase, PurchaseState.PENDING)
+                lifecycle.note_step(session, purchase, Step.INTENT_CREATED, cause=CAUSE, at=self.now)
+            work.close(purchase)
+            if intent.status == "succeeded" and intent.amount_received_cents == purchase.price_cents:
+                self._complete(session, intent)
+            return []
+
+        return record
+
+    def not_there(self) -> Record:
+        """Looked for and not found: sent again, under a new key where the old one may be forgotten by now."""
+
+        def record(session: Session) -> list[Message]:
+            purchase, call = self._resume(session)
+            if calls.is_too_old(call, self.now):
+                calls.close_call(call, CallState.LAPSED, at=self.now)
+            work.put_off(purchase, retry.AT_ONCE, "not found at Stripe")
+            return [PreparePayment(purchase_id=purchase.id)]
+
+        return record
+
+    def ended(self, cancelled: Intent | None) -> Record:
+        """Its time was up, and Stripe says that nothing can be paid any more."""
+
+        def record(session: Session) -> list[Message]:
+            purchase, call = self._resume(session)
+            object_id = cancelled.id if cancelled else None
+            calls.close_call(
+                call, CallState.ANSWERED if cancelled else CallState.LAPSED, at=self.now, object_id=object_id
+            )
+            self._fail(session, purchase, *GIVEN_UP)
+            work.close(purchase)
+            return []
+
+        return record
+
+    def trouble(self, error: GatewayError, *, is_over: bool) -> Record:
+        if isinstance(error, PermanentError):
+            return self._refused(error)
+        return self._put_off(error, is_over=is_over)
+
+    @staticmethod
+    def wear_out(session: Session, purchase: Purchase, *, at: datetime) -> None:
+        """So many workers were lost over it that it is left to people."""
+        if purchase.state is PurchaseState.QUEUED:
+            lifecycle.fail(session, purchase, *WORN_OUT, cause=CAUSE, at=at)
+        work.give_up(purchase, purchase.last_error or "lost by every worker that had it")
+
+    def _refused(self, error: GatewayError) -> Record:
+        """Stripe will never do this: the buyer is told, and where it is our own fault a person is too."""
+
+        def record(session: Session) -> list[Message]:
+            purchase, call = self._resume(session)
+            calls.close_call(call, CallState.REFUSED, at=self.now)
+            call.error_type = error.error_type
+            if isinstance(error, KeyReusedError):
+                key = call.idempotency_key
+                cases.open_case(session, "key_reused", key, purchase_id=purchase.id, detail=str(error), at=self.now)
+            self._fail(session, purchase, error.error_type, error.message)
+            work.close(purchase)
+            return []
+
+        return record
+
+    def _put_off(self, error: GatewayError, *, is_over: bool) -> Record:
+        """Again later, and the buyer sees why; being refused ourselves does not use up the buyer's time."""
+
+        def record(session: Session) -> list[Message]:
+            purchase, call = self._resume(session)
+            wait = retry.after(retry.STRIPE, purchase.deferrals) or retry.LONGEST
+            call.error_type = error.error_type
+            if isinstance(error, StripeRefusedUsError):
+                purchase.give_up_at += wait
+            if is_over:
+                self._fail(session, purchase, *GIVEN_UP)
+            else:
+                wait = max(retry.AT_ONCE, min(wait, purchase.give_up_at - self.now))
+                purchase.error_type, purchase.error_message = error.error_type, error.message
+            work.put_off(purchase, wait, f"{error.error_type}: {error.message}")
+            return []
+
+        return record
+
+    def _fail(self, session: Session, purchase: Purchase, error_type: str, message: str) -> None:
+        if purchase.state is PurchaseState.QUEUED:
+            lifecycle.fail(session, purchase, error_type, message, cause=CAUSE, at=self.now)
+
+    def _complete(self, session: Session, intent: Intent) -> None:
+        session.flush()
+        sold = completion.lock_by_intent(session, [intent.id])[intent.id]
+        payment = completion.Payment(sold, intent.paid_at or intent.created_at, intent.id)
+        completion.complete(session, [payment], self.deployment, now=self.now)
+
+    def _resume(self, session: Session) -> tuple[Purchase, StripeCall]:
+        (purchase,) = work.resume(session, self.claim)
+        call = session.get(StripeCall, self.call_id)
+        if call is None:
+            raise LeaseLostError("the call that was written down is gone")
+        return purchase, call

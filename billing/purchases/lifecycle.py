@@ -1,0 +1,37 @@
+"""How a purchase moves: only as the table of moves allows, and never without a line in its timeline."""
+
+from datetime import datetime
+
+from sqlmodel import Session
+
+from billing.errors import BillingError
+from billing.models import Purchase, PurchaseTransition
+from billing.states import PURCHASE_MOVES, SETTLED, PurchaseState, Step
+
+
+class IllegalMoveError(BillingError):
+    """The code tried a move that the table does not have: a defect, never news."""
+
+
+def can_move(current: PurchaseState, target: PurchaseState) -> bool:
+    return target in PURCHASE_MOVES[current]
+
+
+def move_to(purchase: Purchase, target: PurchaseState) -> None:
+    if not can_move(purchase.state, target):
+        raise IllegalMoveError(f"{purchase.state} -> {target}")
+    purchase.state = target
+    if target in SETTLED:
+        purchase.client_secret = None
+
+
+def note_step(session: Session, purchase: Purchase, step: Step, *, cause: str, at: datetime) -> None:
+    """Add a line to the timeline; `cause` is the event or the work that brought it."""
+    session.add(PurchaseTransition(purchase_id=purchase.id, step=step, state=purchase.state, cause=cause, at=at))
+
+
+def fail(session: Session, purchase: Purchase, error_type: str, message: str, *, cause: str, at: datetime) -> None:
+    """What the buyer is told: Stripe's class of error and a sentence that is safe to show."""
+    move_to(purchase, PurchaseState.FAILED)
+    purchase.error_type, purchase.error_message = error_type, message[:500]
+    note_step(session, purchase, Step.PAYMENT_FAILED, cause=cause, at=at)
