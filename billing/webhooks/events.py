@@ -1,0 +1,92 @@
+"""Events and payment intents as their bodies tell them, read without trusting their shape."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from billing.deployment import MARK, Deployment
+from billing.models import WebhookEvent
+
+
+@dataclass(frozen=True, slots=True)
+class StripeEvent:
+    """An event of our account with an object in it; `subject` is that object (Stripe, "The Event object")."""
+
+    id: str
+    type: str
+    created_at: datetime
+    livemode: bool
+    subject: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class IntentNews:
+    """What an event says of a payment intent (Stripe, "The PaymentIntent object")."""
+
+    intent_id: str
+    amount_cents: int | None
+    currency: str
+    livemode: bool
+    mark: str | None
+    error_type: str | None
+    error_message: str | None
+
+    def purchase_id(self, deployment: Deployment) -> UUID | None:
+        """The purchase that our mark names; None where the object is not of this installation."""
+        installation, _, purchase = (self.mark or "").partition(":")
+        try:
+            return UUID(purchase) if UUID(installation) == deployment.installation else None
+        except ValueError:
+            return None
+
+
+def read_event(row: WebhookEvent) -> StripeEvent | None:
+    """None for an event that is none of ours to apply: without an object, of a connected account, or of API v2."""
+    body = orjson.loads(row.body)
+    data = body.get("data")
+    subject = data.get("object") if isinstance(data, dict) else None
+    if not isinstance(subject, dict) or not isinstance(subject.get("id"), str) or body.get("account"):
+        return None
+    created = body.get("created")
+    return StripeEvent(
+        id=row.stripe_event_id,
+        type=row.type,
+        created_at=_instant(created) or row.received_at,
+        livemode=body.get("livemode") is True,
+        subject=subject,
+    )
+
+
+def read_intent(event: StripeEvent) -> IntentNews:
+    intent = event.subject
+    metadata = intent.get("metadata")
+    error = intent.get("last_payment_error")
+    error = error if isinstance(error, dict) else {}
+    return IntentNews(
+        intent_id=intent["id"],
+        amount_cents=_cents(intent),
+        currency=str(intent.get("currency")),
+        livemode=intent.get("livemode", event.livemode) is True,
+        mark=_text(metadata.get(MARK)) if isinstance(metadata, dict) else None,
+        error_type=_text(error.get("type")),
+        error_message=_text(error.get("message")),
+    )
+
+
+def _instant(seconds: object) -> datetime | None:
+    """Whole seconds since the epoch; anything that is no date of this century is none."""
+    if not isinstance(seconds, int) or not 0 < seconds < 4_102_444_800:
+        return None
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _cents(intent: dict[str, Any]) -> int | None:
+    amount = intent.get("amount_received", intent.get("amount"))
+    return amount if isinstance(amount, int) and not isinstance(amount, bool) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,29 @@
+"""Which event means what: a literal, so that it is also the list."""
+
+from collections.abc import Callable, Mapping
+
+from sqlmodel import Session
+
+from billing.purchases import news
+from billing.purchases.news import Context
+from billing.states import Outcome
+from billing.webhooks.events import StripeEvent
+
+Handler = Callable[[Session, StripeEvent, Context], Outcome]
+
+HANDLERS: Mapping[str, Handler] = {
+    "payment_intent.succeeded": news.confirm_paid,
+    "payment_intent.payment_failed": news.mark_failed,
+    "payment_intent.canceled": news.mark_cancelled,
+    "payment_intent.processing": news.mark_processing,
+    "payment_intent.requires_action": news.note_action_required,
+}
+
+
+def handle(session: Session, event: StripeEvent | None, context: Context) -> Outcome:
+    """What an event brings: its handler's outcome, or why it has none."""
+    if event is None or event.type not in HANDLERS:
+        return Outcome.UNHANDLED
+    if event.livemode != context.deployment.livemode:
+        return Outcome.WRONG_MODE
+    return HANDLERS[event.type](session, event, context)

@@ -1,0 +1,53 @@
+"""The plain case, many at once: our intent was paid, as sold, and no one knew it yet.
+
+What is not plain in every respect is left to the handlers, which decide one by one and come to the same result.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from sqlmodel import Session
+
+from billing.models import WebhookEvent
+from billing.purchases import completion
+from billing.purchases.completion import Payment, Sold
+from billing.purchases.news import Context, difference_of
+from billing.states import PAYABLE
+from billing.webhooks.events import StripeEvent, read_intent
+
+PAID = "payment_intent.succeeded"
+ABOUT_INTENTS = "payment_intent."
+
+
+def lock_in_order(session: Session, events: Sequence[StripeEvent]) -> Mapping[str, Sold]:
+    """Lock every purchase and balance that these events may touch, before any of them is worked.
+
+    Handlers lock again what is locked already, so that no two batches ever wait for each other in a circle.
+    """
+    intents = [event.subject["id"] for event in events if event.type.startswith(ABOUT_INTENTS)]
+    sold = completion.lock_by_intent(session, intents)
+    paid = {event.subject["id"] for event in events if event.type == PAID}
+    completion.lock_balances_of(session, [one for intent, one in sold.items() if intent in paid])
+    return sold
+
+
+def plain_payments(
+    pairs: Sequence[tuple[WebhookEvent, StripeEvent]], sold: Mapping[str, Sold], context: Context
+) -> Mapping[int | None, Payment]:
+    """Payments by the id of their event's row: at most one for a purchase, the first that came."""
+    payments: dict[int | None, Payment] = {}
+    taken: set[str] = set()
+    for row, event in pairs:
+        one = sold.get(event.subject["id"])
+        if one is not None and one.payment_intent_id not in taken and _is_plain(event, one, context):
+            taken.add(one.payment_intent_id)
+            payments[row.id] = Payment(one, event.created_at, event.id)
+    return payments
+
+
+def _is_plain(event: StripeEvent, sold: Sold, context: Context) -> bool:
+    return (
+        event.type == PAID
+        and event.livemode == context.deployment.livemode
+        and sold.state in PAYABLE
+        and difference_of(sold, read_intent(event), context.deployment) is None
+    )

@@ -1,0 +1,99 @@
+"""The end of an event's work: its effect, and its outcome on its row, in one transaction."""
+
+from datetime import timedelta
+
+import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlmodel import Session
+
+from billing import retry, work
+from billing.errors import TransientError
+from billing.models import WebhookEvent
+from billing.purchases import completion
+from billing.purchases.news import Context
+from billing.states import EventState, Outcome
+from billing.webhooks.events import StripeEvent, read_event
+from billing.webhooks.handlers import handle
+from billing.webhooks.plain import lock_in_order, plain_payments
+
+log = structlog.get_logger(__name__)
+Ending = Outcome | Exception
+"""What a handler came to: an outcome, or the error that broke it."""
+
+
+def settle_batch(session: Session, claim: work.Claim[WebhookEvent], context: Context) -> None:
+    """The plain payments of a claim in a few statements, everything else through its handler."""
+    pairs = [(row, read_event(row)) for row in work.resume(session, claim)]
+    readable = [(row, event) for row, event in pairs if event is not None]
+    sold = lock_in_order(session, [event for _, event in readable])
+    payments = plain_payments(readable, sold, context)
+    if payments:
+        completion.complete(session, list(payments.values()), context.deployment, now=context.now)
+    endings = [Outcome.APPLIED if row.id in payments else _try(session, event, context) for row, event in pairs]
+    for (row, _), ending in zip(pairs, endings, strict=True):
+        _end(row, ending, context)
+
+
+def settle_alone(session: Session, claim: work.Claim[WebhookEvent], context: Context, terms: work.LeaseTerms) -> None:
+    """One event through its handler, unless it has cost too many workers."""
+    for row in work.resume(session, claim):
+        if work.is_worn_out(row, terms):
+            _die(row, f"lost {terms.lost_claims} times by the workers that had it")
+        else:
+            _end(row, _try(session, read_event(row), context), context)
+
+
+def break_up(session: Session, claim: work.Claim[WebhookEvent]) -> None:
+    """A batch that broke as a whole: its events are tried, and what was tried is worked alone."""
+    for row in work.resume(session, claim):
+        work.put_off(row, timedelta(), "its batch broke")
+
+
+def _try(session: Session, event: StripeEvent | None, context: Context) -> Ending:
+    """A broken handler undoes its own changes only; a database that is away or wants a repetition ends it all."""
+    try:
+        with session.begin_nested():
+            return handle(session, event, context)
+    except (TransientError, OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        log.exception("event_handler_broke", event_id=event.id if event else None)
+        return error
+
+
+def _end(row: WebhookEvent, ending: Ending, context: Context) -> None:
+    if isinstance(ending, Exception):
+        _put_off_or_die(row, ending)
+    elif ending is Outcome.WAIT:
+        _wait_or_park(row)
+    else:
+        row.outcome = ending
+        row.state = EventState.APPLIED if ending is Outcome.APPLIED else EventState.IGNORED
+        row.processed_at = context.now
+        work.close(row)
+
+
+def _put_off_or_die(row: WebhookEvent, error: Exception) -> None:
+    reason = f"{type(error).__name__}: {error}"
+    wait = retry.after(retry.HANDLER_ERROR, row.deferrals)
+    if wait is None:
+        _die(row, reason)
+    else:
+        work.put_off(row, wait, reason)
+
+
+def _wait_or_park(row: WebhookEvent) -> None:
+    """Ours by its mark, but no row knows its object: the worker that made it may be about to commit."""
+    row.outcome = Outcome.WAIT
+    reason = "carries our mark, but no purchase knows its object"
+    wait = retry.after(retry.EVENT, row.deferrals)
+    if wait is None:
+        row.state = EventState.PARKED
+        work.give_up(row, reason)
+    else:
+        work.put_off(row, wait, reason)
+
+
+def _die(row: WebhookEvent, reason: str) -> None:
+    row.state = EventState.DEAD
+    work.give_up(row, reason)
