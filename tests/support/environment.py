@@ -1,0 +1,20 @@
+"""What a process of the pipeline finds in its environment."""
+
+from billing.config import SANDBOX_PUBLISHABLE_KEY, SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET, Settings
+
+
+def environment(database_url: str, valkey_url: str, **more: str) -> dict[str, str]:
+    """With the sandbox's keys, and no sandbox behind them unless STRIPE_API_BASE says where one is."""
+    return {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": valkey_url,
+        "STRIPE_SECRET_KEY": SANDBOX_SECRET_KEY,
+        "STRIPE_PUBLISHABLE_KEY": SANDBOX_PUBLISHABLE_KEY,
+        "STRIPE_WEBHOOK_SECRET": SANDBOX_WEBHOOK_SECRET,
+        "STRIPE_API_BASE": "http://127.0.0.1:1",
+        **more,
+    }
+
+
+def make_settings(database_url: str, valkey_url: str, **more: str) -> Settings:
+    return Settings.load(environment(database_url, valkey_url, **more))
