@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlmodel import Session
@@ -61,7 +61,7 @@ class Answers:
             purchase, call = self._resume(session)
             if calls.is_too_old(call, self.now):
                 calls.close_call(call, CallState.LAPSED, at=self.now)
-            work.put_off(purchase, retry.AT_ONCE, "not found at Stripe")
+            work.put_off(purchase, timedelta(), "not found at Stripe")
             return [PreparePayment(purchase_id=purchase.id)]
 
         return record

@@ -33,13 +33,15 @@ def lock_in_order(session: Session, events: Sequence[StripeEvent]) -> Mapping[st
 def plain_payments(
     pairs: Sequence[tuple[WebhookEvent, StripeEvent]], sold: Mapping[str, Sold], context: Context
 ) -> Mapping[int | None, Payment]:
-    """Payments by the id of their event's row: at most one for a purchase, the first that came."""
+    """Payments by the id of their event's row; only the first news of a purchase is plain, what follows is not."""
     payments: dict[int | None, Payment] = {}
-    taken: set[str] = set()
+    heard: set[str] = set()
     for row, event in pairs:
         one = sold.get(event.subject["id"])
-        if one is not None and one.payment_intent_id not in taken and _is_plain(event, one, context):
-            taken.add(one.payment_intent_id)
+        if one is None or one.payment_intent_id in heard:
+            continue
+        heard.add(one.payment_intent_id)
+        if _is_plain(event, one, context):
             payments[row.id] = Payment(one, event.created_at, event.id)
     return payments
 

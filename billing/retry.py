@@ -1,0 +1,57 @@
+"""When to try again: seconds inside one call, and the waits between calls that `work.put_off` writes into the row.
+
+Nothing else retries, so two of these never multiply. Randomness is only here: it spreads those that failed together.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, TypeVar
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_before_delay, wait_random_exponential
+
+T = TypeVar("T")
+
+TRIES = 3
+TRY_SECONDS: Final = (3.0, 10.0)
+"""To connect, and to wait for the answer."""
+IN_CALL_SECONDS = 40.0
+"""A claim is renewed for 60 s: the answer has to be recorded before that."""
+
+AT_ONCE = timedelta(seconds=1)
+LONGEST = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Growing waits in seconds. After the last one follows its repetition without end or, `then_stop`, nothing."""
+
+    seconds: tuple[float, ...]
+    then_stop: bool
+
+
+STRIPE = Waits((1, 2, 4, 8, 16, 30, LONGEST.total_seconds()), then_stop=False)
+EVENT = Waits((1, 5, 30, 120, 600), then_stop=True)
+"""For an event about an object that our rows do not know yet; then it is parked."""
+HANDLER_ERROR = Waits((1, 4, 15, 60, 300), then_stop=True)
+"""For an event whose handler failed; then it is a dead letter."""
+
+
+def after(waits: Waits, deferrals: int) -> timedelta | None:
+    """The wait after so many earlier ones: between 60 and 100 % of the table's, so it grows whatever chance says."""
+    if waits.then_stop and deferrals >= len(waits.seconds):
+        return None
+    most = waits.seconds[min(deferrals, len(waits.seconds) - 1)]
+    return timedelta(seconds=most * random.uniform(0.6, 1))  # noqa: S311  # spreads load, guards nothing
+
+
+def in_call(call: Callable[[], T], *, on: tuple[type[Exception], ...]) -> T:
+    """Call, and on these errors again; the last one is raised. No try begins that could end after IN_CALL_SECONDS."""
+    retrying = Retrying(
+        retry=retry_if_exception_type(on),
+        stop=stop_after_attempt(TRIES) | stop_before_delay(IN_CALL_SECONDS - sum(TRY_SECONDS)),
+        wait=wait_random_exponential(multiplier=0.5, max=4),
+        reraise=True,
+    )
+    return retrying(call)
