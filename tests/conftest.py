@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from billing import db, migrate, plans
+from billing import db
 from billing.config import Settings
 from billing.deployment import Deployment
 from billing.secrets import Vault
+from tests.support.database import TEMPLATE, fill_template
 from tests.support.environment import make_settings
 from tests.support.servers import RunningPostgres, RunningValkey, running_postgres, running_valkey
 
-TEMPLATE = "billing_template"
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
@@ -24,7 +24,7 @@ def postgres() -> Iterator[RunningPostgres]:
     """The session's server. Stop, kill or freeze one of your own: `running_postgres()`."""
     with running_postgres() as server:
         server.create_database(TEMPLATE)
-        _fill_template(server.url(TEMPLATE))
+        fill_template(server.url(TEMPLATE))
         yield server
 
 
@@ -85,11 +85,3 @@ def deployment(settings: Settings, begin: db.Begin) -> Deployment:
 @pytest.fixture
 def now() -> datetime:
     return NOON
-
-
-def _fill_template(url: str) -> None:
-    settings = make_settings(url, "redis://127.0.0.1:1/0")
-    migrate.upgrade(settings)
-    engine = db.connect(url, "tests")
-    plans.load_defaults(partial(db.begin, engine), force=False, now=datetime(2026, 1, 1, tzinfo=UTC))
-    engine.dispose()

@@ -37,15 +37,25 @@ class Process:
 
     def __init__(self, name: str, argv: tuple[str, ...], variables: Mapping[str, str], log: Path) -> None:
         self.name = name
-        self._program = Program(name, argv, variables, ROOT)
+        self._argv, self._variables = argv, variables
         self._log = log
         self._running: subprocess.Popen[bytes] | None = None
 
+    @property
+    def command(self) -> str:
+        return self._argv[-1]
+
+    def become(self, command: str, **variables: str) -> None:
+        """Run another command from the next start on."""
+        self._argv = (*self._argv[:-1], command)
+        self._variables = {**self._variables, **variables}
+
     def start(self) -> None:
+        program = Program(self.name, self._argv, self._variables, ROOT)
         with self._log.open("ab") as log:
-            arguments = spawn_arguments(self._program)
+            arguments = spawn_arguments(program)
             self._running = subprocess.Popen(
-                self._program.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, **arguments
+                program.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, **arguments
             )
 
     @property
@@ -128,6 +138,13 @@ class Stack:
 
     def _process(self, name: str, argv: tuple[str, ...]) -> Process:
         return Process(name, argv, self._variables, self._folder / f"{name}.log")
+
+    def twin(self, name: str) -> Process:
+        """A second process of this line, as on a second machine."""
+        command = self.processes[name].command.replace(f"-n {name}@", f"-n {name}-twin@")
+        twin = self._process(f"{name}-twin", ("/bin/sh", "-c", command))
+        self.processes[twin.name] = twin
+        return twin
 
     def start(self, *names: str) -> None:
         for name in names:
