@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import structlog
 from sqlmodel import Session
 
 from billing import cases, retry, work
@@ -20,6 +21,7 @@ from billing.states import CallState, PurchaseState, Step
 Record = Callable[[Session], list[Message]]
 """Writes an answer down in the transaction it is given, and says what should happen next."""
 
+log = structlog.get_logger(__name__)
 CAUSE = "payment"
 GIVEN_UP = ("api_connection_error", "The payment service could not be reached in time; nothing was charged.")
 WORN_OUT = ("api_error", "The payment could not be prepared; nothing was charged.")
@@ -48,6 +50,7 @@ class Answers:
                 lifecycle.move_to(purchase, PurchaseState.PENDING)
                 lifecycle.note_step(session, purchase, Step.INTENT_CREATED, cause=CAUSE, at=self.now)
             work.close(purchase)
+            log.info("payment_intent_kept", purchase_id=str(purchase.id), intent_id=intent.id)
             if intent.status == "succeeded" and intent.amount_received_cents == purchase.price_cents:
                 self._complete(session, intent)
             return []
@@ -77,6 +80,7 @@ class Answers:
             )
             self._fail(session, purchase, *GIVEN_UP)
             work.close(purchase)
+            log.warning("purchase_given_up", purchase_id=str(purchase.id), intent_id=object_id)
             return []
 
         return record
@@ -105,6 +109,7 @@ class Answers:
                 cases.open_case(session, "key_reused", key, purchase_id=purchase.id, detail=str(error), at=self.now)
             self._fail(session, purchase, error.error_type, error.message)
             work.close(purchase)
+            log.warning("purchase_refused", purchase_id=str(purchase.id), error_type=error.error_type, code=error.code)
             return []
 
         return record
@@ -124,6 +129,7 @@ class Answers:
                 wait = max(retry.AT_ONCE, min(wait, purchase.give_up_at - self.now))
                 purchase.error_type, purchase.error_message = error.error_type, error.message
             work.put_off(purchase, wait, f"{error.error_type}: {error.message}")
+            log.warning("payment_put_off", purchase_id=str(purchase.id), error=str(error), seconds=wait.total_seconds())
             return []
 
         return record

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
+import structlog
 from sqlmodel import Session
 
 from billing import students, work
@@ -62,6 +63,7 @@ def prepare_payment(desk: Desk, message: PreparePayment) -> list[Message]:
     pursuit = repeated(desk.begin, lambda session: _take(session, desk, message))
     if pursuit is None:
         return []
+    structlog.contextvars.bind_contextvars(request_id=pursuit.claim.row.request_id)
     answers = Answers(pursuit.claim, pursuit.call.id, desk.vault, desk.deployment, desk.now)
     with desk.leases.held(pursuit.claim.token):
         try:

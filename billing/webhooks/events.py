@@ -48,7 +48,9 @@ def read_event(row: WebhookEvent) -> StripeEvent | None:
     body = orjson.loads(row.body)
     data = body.get("data")
     subject = data.get("object") if isinstance(data, dict) else None
-    if not isinstance(subject, dict) or not isinstance(subject.get("id"), str) or body.get("account"):
+    if body.get("object") != "event" or body.get("account") or not isinstance(subject, dict):
+        return None
+    if not isinstance(subject.get("id"), str):
         return None
     created = body.get("created")
     return StripeEvent(

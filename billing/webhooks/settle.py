@@ -32,6 +32,7 @@ def settle_batch(session: Session, claim: work.Claim[WebhookEvent], context: Con
     endings = [Outcome.APPLIED if row.id in payments else _try(session, event, context) for row, event in pairs]
     for (row, _), ending in zip(pairs, endings, strict=True):
         _end(row, ending, context)
+    log.info("events_worked", events=len(pairs), plain=len(payments))
 
 
 def settle_alone(session: Session, claim: work.Claim[WebhookEvent], context: Context, terms: work.LeaseTerms) -> None:
@@ -40,7 +41,9 @@ def settle_alone(session: Session, claim: work.Claim[WebhookEvent], context: Con
         if work.is_worn_out(row, terms):
             _die(row, f"lost {terms.lost_claims} times by the workers that had it")
         else:
+            structlog.contextvars.bind_contextvars(request_id=row.request_id)
             _end(row, _try(session, read_event(row), context), context)
+            log.info("event_worked", event_id=row.stripe_event_id, state=row.state, outcome=row.outcome)
 
 
 def break_up(session: Session, claim: work.Claim[WebhookEvent]) -> None:

@@ -303,7 +303,7 @@ def test_news_that_never_finds_its_purchase_is_parked_for_people(desk: Desk) -> 
         {"type": PAID, "data": {"object": []}},
         {"type": PAID, "data": {"object": {"object": "payment_intent"}}},
         {"type": PAID, "account": "acct_connected"},
-        {"type": "v2.core.event", "object": "v2.core.event"},
+        {"type": PAID, "object": "v2.core.event"},
         {"type": "customer.created"},
     ],
     ids=str,
