@@ -447,6 +447,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("minutes_left > 0"),
     )
+    op.create_index("ix_hour_lot_student", "hour_lot", ["student_id", "expires_at"], unique=False)
     op.create_table(
         "purchase_transition",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -575,6 +576,7 @@ def downgrade() -> None:
     op.drop_table("staff_case")
     op.drop_index("ix_purchase_transition_purchase", table_name="purchase_transition")
     op.drop_table("purchase_transition")
+    op.drop_index("ix_hour_lot_student", table_name="hour_lot")
     op.drop_index("ix_hour_lot_spendable", table_name="hour_lot", postgresql_where=sa.text("minutes_left > 0"))
     op.drop_index("ix_hour_lot_expiry", table_name="hour_lot", postgresql_where=sa.text("minutes_left > 0"))
     op.drop_table("hour_lot")

@@ -1,0 +1,58 @@
+"""Tokens for trying things out: what the platform's own identity service signs in earnest."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import jwt
+import typer
+
+from billing.clock import utc_now
+from billing.config import Settings
+from billing.errors import ConfigurationError
+
+ROLES = ("student", "guardian", "staff", "admin", "service")
+
+
+def token(
+    sub: Annotated[str, typer.Option(help="The platform's user id.")],
+    email: Annotated[str | None, typer.Option(help="The caller's address.")] = None,
+    name: Annotated[str | None, typer.Option(help="The caller's name.")] = None,
+    role: Annotated[list[str] | None, typer.Option(help=f"Repeatable: {', '.join(ROLES)}.")] = None,
+    verified: Annotated[bool, typer.Option(help="Whether the address is proven to be the caller's.")] = True,
+    hours: Annotated[float, typer.Option(min=0.01, max=8760, help="How long it is valid.")] = 12,
+) -> None:
+    """Print a token for `Authorization: Bearer`, signed with JWT_SECRET."""
+    roles = role or []
+    if unknown := set(roles) - set(ROLES):
+        raise typer.BadParameter(f"no such role: {', '.join(sorted(unknown))}", param_hint="--role")
+    settings = Settings.load()
+    if settings.jwt_jwks_url:
+        raise ConfigurationError(["JWT_JWKS_URL: tokens are signed by its owner, who alone has the key"])
+    typer.echo(sign(settings, sub=sub, email=email, name=name, roles=roles, verified=verified, valid_hours=hours))
+
+
+def sign(
+    settings: Settings,
+    *,
+    sub: str,
+    email: str | None,
+    name: str | None,
+    roles: list[str],
+    verified: bool = True,
+    valid_hours: float = 12,
+) -> str:
+    """A token as the platform would make it, with the issuer and audience that are checked here."""
+    now = utc_now()
+    claims = {
+        "sub": sub,
+        "email": email,
+        "email_verified": email and verified,
+        "name": name,
+        "roles": roles,
+        "iss": settings.jwt_issuer,
+        "aud": settings.jwt_audience,
+        "iat": now,
+        "exp": now + timedelta(hours=valid_hours),
+    }
+    present = {claim: value for claim, value in claims.items() if value is not None}
+    return jwt.encode(present, settings.jwt_secret, algorithm="HS256")

@@ -1,0 +1,1 @@
+"""Read-only answers for the door's GET routes: one statement each, as frozen views."""

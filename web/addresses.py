@@ -1,0 +1,43 @@
+"""Where a request comes from: the connection's other end, or what listed proxies say was before them."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from starlette.requests import HTTPConnection
+
+from billing.config import Network
+
+Address = IPv4Address | IPv6Address
+
+
+def client_address(request: HTTPConnection, trusted: Sequence[Network]) -> Address | None:
+    """The right-most hop that is no listed proxy; what stands left of it, anybody could have written."""
+    peer = _parsed(request.client.host if request.client else "")
+    if peer is None or not _is_in(peer, trusted):
+        return peer
+    hops = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+    for hop in reversed(hops):
+        address = _parsed(hop.strip())
+        if address is None:
+            break
+        if not _is_in(address, trusted):
+            return address
+    return peer
+
+
+def is_from(request: HTTPConnection, networks: Sequence[Network], trusted: Sequence[Network]) -> bool:
+    address = client_address(request, trusted)
+    return address is not None and _is_in(address, networks)
+
+
+def _is_in(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks)
+
+
+def _parsed(text: str) -> Address | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address

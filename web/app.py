@@ -1,0 +1,54 @@
+"""The door put together: routes under both prefixes, and what lives as long as the process."""
+
+import gc
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp
+
+from billing.config import Settings
+from web.balances import BalanceRoutes
+from web.door import Door
+from web.edge import Edge
+from web.health import HealthRoutes
+from web.paths import PREFIXES
+from web.plans import PlanRoutes
+from web.purchases import PurchaseRoutes
+from web.stripe_config import StripeConfigRoutes
+from web.webhooks import StripeWebhook
+
+RARELY = (10_000, 50, 1_000)
+"""Full collections stop everything for as long as the heap is large, and find next to nothing here."""
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    door = Door(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        door.open()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*RARELY)
+        yield
+        await door.close()
+
+    return Edge(Router(list(_routes(door)), redirect_slashes=False, lifespan=lifespan), settings.app_env)
+
+
+def _routes(door: Door) -> Iterator[Route]:
+    """Those that come in crowds stand first."""
+    webhook = StripeWebhook(door, door.settings.stripe_webhook_secret)
+    purchases, plans, balances = PurchaseRoutes(door), PlanRoutes(door), BalanceRoutes(door)
+    stripe_config, health = StripeConfigRoutes(door), HealthRoutes(door)
+    for prefix in reversed(PREFIXES):
+        yield Route(f"{prefix}webhooks/stripe/", webhook, methods=["POST"])
+        yield Route(f"{prefix}purchase/initiate/", purchases.initiate, methods=["POST"])
+        yield Route(f"{prefix}purchase/{{task_id:uuid}}/", purchases.status)
+        yield Route(f"{prefix}pricing-plans/", plans.pricing_plans)
+        yield Route(f"{prefix}student-balance/", balances.summary)
+        yield Route(f"{prefix}stripe/config/", stripe_config.config)
+    yield Route("/healthz", health.live)
+    yield Route("/readyz", health.ready)

@@ -1,0 +1,28 @@
+"""The application that the server runs: `uvicorn web.asgi:app`."""
+
+import logging
+import sys
+
+from starlette.types import ASGIApp
+
+from billing.config import Settings
+from billing.errors import ConfigurationError
+from billing.logs import configure
+from web.app import create_app
+
+
+def boot() -> ASGIApp:
+    """Exits with a line for each wrong setting: nobody needs a traceback to mend one."""
+    try:
+        settings = Settings.load()
+    except ConfigurationError as error:
+        for line in error.lines:
+            print(f"billing: {line}", file=sys.stderr)
+        raise SystemExit(1) from None
+    configure("web")
+    # The server's own access log has query strings in it, and access tokens in those; the edge writes a better one.
+    logging.getLogger("uvicorn.access").propagate = False
+    return create_app(settings)
+
+
+app = boot()

@@ -1,0 +1,64 @@
+"""Live and ready: what a load balancer asks, and what a person is told who may know more."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from billing.config import AppEnv
+from billing.errors import DatabaseUnavailableError
+from billing.migrate import newest_revision
+from billing.reads.readiness import DatabaseState, look_at_database
+from web.addresses import is_from
+from web.answers import Json
+from web.auth import Role
+from web.door import Door
+
+OVERDUE_SECONDS = 120.0
+"""Work that waits longer than this means that no worker takes any."""
+
+
+class HealthRoutes:
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._newest_revision = newest_revision()
+
+    async def live(self, request: Request) -> Response:
+        return Json({"status": "live"})
+
+    async def ready(self, request: Request) -> Response:
+        may_know_more = await self._may_know_more(request)
+        try:
+            state = await self._door.ask(look_at_database)
+        except DatabaseUnavailableError:
+            state = None
+        checks = self._checks(state)
+        is_ready = all(checks.values())
+        details = self._details(state, checks) if may_know_more else {}
+        return Json({"status": "ready" if is_ready else "unavailable", **details}, 200 if is_ready else 503)
+
+    def _details(self, state: DatabaseState | None, checks: dict[str, bool]) -> dict[str, Any]:
+        """A broker that is away makes nobody unready: hints are late then, and nothing else."""
+        return {
+            "checks": checks,
+            "revision": state and state.revision,
+            "oldest_overdue_seconds": state and round(state.overdue_seconds, 1),
+            "broker_reachable": self._door.hints.is_reachable,
+            "hints_dropped": self._door.hints.dropped,
+        }
+
+    def _checks(self, state: DatabaseState | None) -> dict[str, bool]:
+        if state is None:
+            return {"database": False}
+        return {
+            "database": True,
+            "migrations": state.revision == self._newest_revision,
+            "durability": state.is_durable or self._door.settings.app_env is AppEnv.DEVELOPMENT,
+            "work": state.overdue_seconds <= OVERDUE_SECONDS,
+        }
+
+    async def _may_know_more(self, request: Request) -> bool:
+        identity = await self._door.callers.optional(request)
+        settings = self._door.settings
+        is_near = is_from(request, settings.metrics_allow, settings.trusted_proxies)
+        return is_near or (identity is not None and identity.is_any_of(Role.SERVICE))
