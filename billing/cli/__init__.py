@@ -1,39 +1,49 @@
 """The `billing` command: one file a noun. It calls use cases; it holds no rules."""
 
 import sys
+from collections.abc import Iterable
+from importlib import import_module
 
 import typer
 
-from billing.cli import audit, demo, migrate, plans, token, up
 from billing.errors import BillingError, ConfigurationError
 
-app = typer.Typer(
-    name="billing",
-    help="Prepaid tutoring hours: purchases, Stripe webhooks and an hour ledger on a worker queue.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command()(up.up)
-app.command()(migrate.migrate)
-app.add_typer(plans.app, name="plans")
-app.command()(token.token)
-app.command()(demo.demo)
-app.command()(audit.audit)
+COMMANDS = ("up", "migrate", "plans", "token", "demo", "audit")
+"""Each is a module of its name here, with a function of that name or, for a noun with verbs, an `app`."""
+
+
+def command_line(names: Iterable[str]) -> typer.Typer:
+    """Only the modules of these commands are imported: one that starts others must not wait for all of them."""
+    app = typer.Typer(
+        name="billing",
+        help="Prepaid tutoring hours: purchases, Stripe webhooks and an hour ledger on a worker queue.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        callback=lambda: None,
+    )
+    for name in names:
+        module = import_module(f"billing.cli.{name}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(getattr(module, name))
+    return app
 
 
 def main() -> None:
     """Exit status: 0 done, 1 failed with one line a problem, 2 wrong usage."""
+    asked = [word for word in sys.argv[1:2] if word in COMMANDS]
     try:
-        app()
+        command_line(asked or COMMANDS)()
     except ConfigurationError as error:
-        fail(*error.lines)
+        _fail(error.lines)
     except BillingError as error:
-        fail(str(error))
+        _fail([str(error)])
 
 
-def fail(*lines: str) -> None:
+def _fail(lines: Iterable[str]) -> None:
     for line in lines:
         print(f"billing: {line}", file=sys.stderr)
     raise SystemExit(1)

@@ -1,0 +1,22 @@
+"""What the supervisor keeps running, in the words that it understands."""
+
+from billing.local.child import Program
+
+
+class Service:
+    """Describes itself and says how it is; the supervisor starts, watches and stops its `program`."""
+
+    @property
+    def program(self) -> Program:
+        """Asked for after each `prepare`."""
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Before each start; may take a moment."""
+
+    def hear(self, line: str) -> None:
+        """Each line of output."""
+
+    def is_ready(self, pid: int) -> bool:
+        """Whether the process of this id does its work now; answers within two seconds."""
+        return pid > 0
