@@ -1,0 +1,42 @@
+"""`expand[]`: an id in an answer becomes the object it names.
+
+Page: "Expanding responses" of Stripe's API reference.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from billing.sandbox.errors import ApiError
+from billing.sandbox.objects import Body, Objects
+
+EXPANDABLE: Mapping[str, Mapping[str, str]] = {
+    "payment_intent": {"customer": "customer", "latest_charge": "charge", "payment_method": "payment_method"},
+    "charge": {"customer": "customer", "payment_intent": "payment_intent"},
+    "payment_method": {"customer": "customer"},
+}
+
+
+def expanded(objects: Objects, body: Body, paths: Sequence[str]) -> Body:
+    for path in paths:
+        body = _expand(objects, body, path.split("."), path)
+    return body
+
+
+def _expand(objects: Objects, body: Body, steps: list[str], path: str) -> Body:
+    if body.get("object") == "list" and steps[0] == "data" and len(steps) > 1:
+        return {**body, "data": [_expand(objects, item, steps[1:], path) for item in body["data"]]}
+    kind = EXPANDABLE.get(str(body.get("object")), {}).get(steps[0])
+    if kind is None:
+        raise ApiError(f"This property cannot be expanded ({path}).", param="expand")
+    inner = _named(objects, kind, body.get(steps[0]))
+    if inner is not None and len(steps) > 1:
+        inner = _expand(objects, inner, steps[1:], path)
+    return {**body, steps[0]: inner}
+
+
+def _named(objects: Objects, kind: str, value: Any) -> Body | None:
+    """Already an object where a longer path went through it before."""
+    if value is None or isinstance(value, dict):
+        return value
+    stored = objects.get(kind, value)
+    return None if stored is None else stored.body

@@ -1,0 +1,68 @@
+"""Stripe's objects as rows: the body as it is answered, and the columns that lists filter by."""
+
+from dataclasses import dataclass
+from sqlite3 import Row
+from typing import Any
+
+import orjson
+
+from billing.sandbox.database import Database
+
+Body = dict[str, Any]
+
+
+@dataclass
+class Stored:
+    """An object and what Stripe knows about it and never shows: how its test payment method behaves."""
+
+    body: Body
+    behaviour: str | None = None
+
+    @property
+    def id(self) -> str:
+        return str(self.body["id"])
+
+    @property
+    def kind(self) -> str:
+        return str(self.body["object"])
+
+    @classmethod
+    def of(cls, row: Row) -> "Stored":
+        return cls(orjson.loads(row["body"]), row["behaviour"])
+
+
+class Objects:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, stored: Stored, created: int) -> None:
+        self._database.run(
+            "INSERT INTO objects (id, kind, created, customer, payment_intent, body, behaviour)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            stored.id,
+            stored.kind,
+            created,
+            stored.body.get("customer"),
+            stored.body.get("payment_intent"),
+            orjson.dumps(stored.body).decode(),
+            stored.behaviour,
+        )
+
+    def save(self, stored: Stored) -> None:
+        self._database.run(
+            "UPDATE objects SET customer = ?, body = ? WHERE id = ?",
+            stored.body.get("customer"),
+            orjson.dumps(stored.body).decode(),
+            stored.id,
+        )
+
+    def need(self, kind: str, object_id: str) -> Stored:
+        """One that another object names."""
+        stored = self.get(kind, object_id)
+        if stored is None:
+            raise LookupError(f"{kind} {object_id} is named and not there")
+        return stored
+
+    def get(self, kind: str, object_id: str) -> Stored | None:
+        row = self._database.row("SELECT body, behaviour FROM objects WHERE id = ? AND kind = ?", object_id, kind)
+        return None if row is None else Stored.of(row)

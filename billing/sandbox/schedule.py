@@ -1,0 +1,40 @@
+"""What happens by itself when the sandbox's time comes: rows, so that a restart loses none."""
+
+from dataclasses import dataclass
+
+from billing.sandbox.clock import Clock
+from billing.sandbox.database import Database
+
+
+@dataclass(frozen=True)
+class Appointment:
+    seq: int
+    action: str
+    subject: str
+
+
+class Schedule:
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def add(self, action: str, subject: str, in_seconds: float) -> None:
+        self._database.run(
+            "INSERT INTO schedule (due, action, subject) VALUES (?, ?, ?)",
+            self._clock.exact() + in_seconds,
+            action,
+            subject,
+        )
+
+    def next_due(self) -> Appointment | None:
+        row = self._database.row(
+            "SELECT seq, action, subject FROM schedule WHERE due <= ? ORDER BY due, seq LIMIT 1", self._clock.exact()
+        )
+        return None if row is None else Appointment(*row)
+
+    def done(self, appointment: Appointment) -> None:
+        self._database.run("DELETE FROM schedule WHERE seq = ?", appointment.seq)
+
+    def seconds_until_next(self) -> float | None:
+        row = self._database.row("SELECT min(due) AS due FROM schedule")
+        return None if row is None or row["due"] is None else max(0.0, row["due"] - self._clock.exact())

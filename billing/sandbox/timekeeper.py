@@ -1,0 +1,52 @@
+"""Keeps the account's appointments when their time, by the sandbox's clock, has come."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from billing.sandbox.account import Account
+from billing.sandbox.courier import Courier
+from billing.sandbox.resources import payment_attempts
+
+ACTIONS: Mapping[str, Callable[[Account, str], None]] = {
+    payment_attempts.SETTLE: payment_attempts.settle,
+}
+IDLE_SECONDS = 1.0
+
+
+@dataclass
+class Timekeeper:
+    account: Account
+    courier: Courier
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake(self) -> None:
+        """The clock was moved, or there is a new appointment."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        while True:
+            self._wake.clear()
+            while self._keep_next():
+                self.courier.wake()
+                await asyncio.sleep(0)
+            await self._rest()
+
+    def _keep_next(self) -> bool:
+        appointment = self.account.schedule.next_due()
+        if appointment is None:
+            return False
+        with self.account.database.transaction():
+            ACTIONS[appointment.action](self.account, appointment.subject)
+            self.account.schedule.done(appointment)
+        return True
+
+    async def _rest(self) -> None:
+        next_seconds = self.account.schedule.seconds_until_next()
+        try:
+            async with asyncio.timeout(
+                IDLE_SECONDS if next_seconds is None else min(IDLE_SECONDS, next_seconds + 0.001)
+            ):
+                await self._wake.wait()
+        except TimeoutError:
+            return
