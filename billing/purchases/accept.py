@@ -80,13 +80,13 @@ ACCEPT = text("""
             CAST(:requests AS text[]), CAST(:subs AS text[]), CAST(:caller_emails AS text[]),
             CAST(:verified AS bool[]), CAST(:names AS text[]), CAST(:emails AS text[]), CAST(:plans AS int[]),
             CAST(:prices AS int[]), CAST(:instants AS timestamptz[])
-        ) AS asked (
+        ) WITH ORDINALITY AS asked (
             id, scope, idempotency_key, body_hash, request_id, caller_sub, caller_email, caller_email_verified,
-            buyer_name, buyer_email, plan_id, expected_price_cents, accepted_at
+            buyer_name, buyer_email, plan_id, expected_price_cents, accepted_at, place
         )
         JOIN plan_on_sale AS plan ON plan.plan_id = asked.plan_id AND plan.plan_type = 'package'
             AND plan.price_cents = coalesce(asked.expected_price_cents, plan.price_cents)
-        ORDER BY asked.scope, asked.idempotency_key
+        ORDER BY asked.scope, asked.idempotency_key, asked.place
         ON CONFLICT (scope, idempotency_key) DO NOTHING
         RETURNING id, scope, idempotency_key, body_hash, state, plan_version_id
     )
@@ -112,7 +112,7 @@ async def accept(
     Answers are AcceptedPurchase, or one of IdempotencyMismatchError, PlanUnknownError, PlanNotAvailableError and
     PriceChangedError, looked for in that order: a repeat is answered even when its plan is gone.
     """
-    firsts = _first_of_each_key(requests)
+    firsts = _without_doubles(requests)
     made = (await connection.execute(ACCEPT, _columns(firsts, give_up_after))).mappings().all()
     made_ids = {row["id"] for row in made}
     others = [request for request in requests if request.id not in made_ids]
@@ -121,10 +121,11 @@ async def accept(
     return [_answer(request, made_ids, rows, on_sale) for request in requests]
 
 
-def _first_of_each_key(requests: Iterable[PurchaseRequest]) -> list[PurchaseRequest]:
-    firsts: dict[Key | UUID, PurchaseRequest] = {}
+def _without_doubles(requests: Iterable[PurchaseRequest]) -> list[PurchaseRequest]:
+    """The first of each key and body; another body of a key may be accepted where the first one is refused."""
+    firsts: dict[tuple[Key, bytes | None] | UUID, PurchaseRequest] = {}
     for request in requests:
-        firsts.setdefault(request.key or request.id, request)
+        firsts.setdefault((request.key, request.body_hash) if request.key else request.id, request)
     return list(firsts.values())
 
 

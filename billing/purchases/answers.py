@@ -49,11 +49,10 @@ class Answers:
                 purchase.error_type = purchase.error_message = None
                 lifecycle.move_to(purchase, PurchaseState.PENDING)
                 lifecycle.note_step(session, purchase, Step.INTENT_CREATED, cause=CAUSE, at=self.now)
-            work.close(purchase)
             log.info("payment_intent_kept", purchase_id=str(purchase.id), intent_id=intent.id)
-            if intent.status == "succeeded" and intent.amount_received_cents == purchase.price_cents:
-                self._complete(session, intent)
-            return []
+            messages = self._go_on(purchase)
+            completion.complete_found(session, purchase, intent, self.deployment, now=self.now)
+            return messages
 
         return record
 
@@ -138,11 +137,14 @@ class Answers:
         if purchase.state is PurchaseState.QUEUED:
             lifecycle.fail(session, purchase, error_type, message, cause=CAUSE, at=self.now)
 
-    def _complete(self, session: Session, intent: Intent) -> None:
-        session.flush()
-        sold = completion.lock_by_intent(session, [intent.id])[intent.id]
-        payment = completion.Payment(sold, intent.paid_at or intent.created_at, intent.id)
-        completion.complete(session, [payment], self.deployment, now=self.now)
+    @staticmethod
+    def _go_on(purchase: Purchase) -> list[Message]:
+        """The intent is known now, so a wish to cancel that came meanwhile can be followed."""
+        if purchase.cancel_requested_at is None:
+            work.close(purchase)
+            return []
+        work.put_off(purchase, timedelta(), "to be cancelled")
+        return [PreparePayment(purchase_id=purchase.id)]
 
     def _resume(self, session: Session) -> tuple[Purchase, StripeCall]:
         (purchase,) = work.resume(session, self.claim)

@@ -11,6 +11,9 @@ from sqlmodel import Session
 
 from billing import ledger, packages
 from billing.deployment import Deployment
+from billing.gateway import Intent
+from billing.models import Purchase
+from billing.purchases.lifecycle import can_move
 from billing.states import LotOrigin, PlanType, PurchaseState
 
 
@@ -91,6 +94,19 @@ def complete(session: Session, payments: Sequence[Payment], deployment: Deployme
         },
     )
     ledger.credit(session, credits_due)
+
+
+def complete_found(
+    session: Session, purchase: Purchase, intent: Intent, deployment: Deployment, *, now: datetime
+) -> None:
+    """Complete a locked purchase where Stripe, asked by us, says that its intent was paid as it was sold."""
+    paid = (intent.status, intent.amount_received_cents, intent.currency)
+    if paid != ("succeeded", purchase.price_cents, purchase.currency):
+        return
+    session.flush()
+    sold = lock_by_intent(session, [intent.id])[intent.id]
+    if can_move(sold.state, PurchaseState.COMPLETED):
+        complete(session, [Payment(sold, intent.paid_at or intent.created_at, intent.id)], deployment, now=now)
 
 
 def _sold(row: Mapping[Any, Any]) -> Sold:

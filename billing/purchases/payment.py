@@ -12,21 +12,19 @@ import structlog
 from sqlmodel import Session
 
 from billing import students, work
-from billing.db import Begin, repeated
-from billing.deployment import Deployment
-from billing.gateway import GatewayError, Intent, InvalidRequestError, PaymentGateway
+from billing.db import repeated
+from billing.gateway import GatewayError, Intent, InvalidRequestError
 from billing.ids import installation_mark, stripe_key
 from billing.messages import Message, PreparePayment
 from billing.models import Purchase, StripeCall
 from billing.purchases import calls
 from billing.purchases.answers import Answers, Record
-from billing.secrets import Vault
+from billing.purchases.cancel import CANCEL_INTENT, Cancellation, cancel_now
+from billing.purchases.desk import Desk
 from billing.states import PurchaseState
 
 CLOCKS_DIFFER = timedelta(hours=1)
 """How far Stripe's clock and ours may be apart when an object is looked for by its time."""
-
-CANCEL_INTENT = "payment_intent.cancel"
 
 
 class Aim(Enum):
@@ -38,42 +36,61 @@ class Aim(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """What a worker needs to pursue a payment."""
-
-    begin: Begin
-    gateway: PaymentGateway
-    leases: work.Leases
-    vault: Vault
-    deployment: Deployment
-    now: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Pursuit:
     """A purchase in our hands, the call that is written down for it, and what is to be done."""
 
+    desk: Desk
     claim: work.Claim[Purchase]
     call: StripeCall
     aim: Aim
 
+    @property
+    def answers(self) -> Answers:
+        return Answers(self.claim, self.call.id, self.desk.vault, self.desk.deployment, self.desk.now)
+
+    def pursue(self) -> Record:
+        if self.aim is Aim.CREATE:
+            return self.answers.kept(self.desk.gateway.create_intent(calls.stored(self.call)))
+        found = self._look()
+        if self.aim is Aim.LOOK:
+            return self.answers.kept(found) if found else self.answers.not_there()
+        return self._end(found)
+
+    def trouble(self, error: GatewayError) -> Record:
+        return self.answers.trouble(error, is_over=self.aim is Aim.END)
+
+    def _look(self) -> Intent | None:
+        mark = installation_mark(self.desk.deployment.installation, self.claim.row.id)
+        since, until = self.call.prepared_at - CLOCKS_DIFFER, self.desk.now + CLOCKS_DIFFER
+        return self.desk.gateway.find_intent(mark, since, until)
+
+    def _end(self, found: Intent | None) -> Record:
+        """Cancel what is there; where Stripe says that it was paid meanwhile, the purchase goes on."""
+        if found is None:
+            return self.answers.ended(None)
+        key = stripe_key(self.desk.deployment.installation, CANCEL_INTENT, self.claim.row.id, self.call.attempt)
+        try:
+            return self.answers.ended(self.desk.gateway.cancel_intent(found.id, key))
+        except InvalidRequestError:
+            present = self.desk.gateway.retrieve_intent(found.id)
+        return self.answers.ended(present) if present.status == "canceled" else self.answers.kept(present)
+
 
 def prepare_payment(desk: Desk, message: PreparePayment) -> list[Message]:
     """Bring one purchase to its intent, or to its end; for one that needs nothing it does nothing."""
-    pursuit = repeated(desk.begin, lambda session: _take(session, desk, message))
-    if pursuit is None:
+    work_at_stripe = repeated(desk.begin, lambda session: _take(session, desk, message))
+    if work_at_stripe is None:
         return []
-    structlog.contextvars.bind_contextvars(request_id=pursuit.claim.row.request_id)
-    answers = Answers(pursuit.claim, pursuit.call.id, desk.vault, desk.deployment, desk.now)
-    with desk.leases.held(pursuit.claim.token):
+    structlog.contextvars.bind_contextvars(request_id=work_at_stripe.claim.row.request_id)
+    with desk.leases.held(work_at_stripe.claim.token):
         try:
-            record = _pursue(desk, pursuit, answers)
+            record = work_at_stripe.pursue()
         except GatewayError as error:
-            record = answers.trouble(error, is_over=pursuit.aim is Aim.END)
+            record = work_at_stripe.trouble(error)
         return repeated(desk.begin, record)
 
 
-def _take(session: Session, desk: Desk, message: PreparePayment) -> Pursuit | None:
+def _take(session: Session, desk: Desk, message: PreparePayment) -> Pursuit | Cancellation | None:
     claim = work.claim(session, Purchase, message.purchase_id, desk.leases.terms)
     if claim is None:
         return None
@@ -81,15 +98,26 @@ def _take(session: Session, desk: Desk, message: PreparePayment) -> Pursuit | No
     if work.is_worn_out(purchase, desk.leases.terms):
         Answers.wear_out(session, purchase, at=desk.now)
         return None
+    if purchase.payment_intent_id is not None:
+        return Cancellation(desk, claim)
+    call = calls.open_call(session, purchase)
+    if purchase.cancel_requested_at is not None and (call is None or call.sends == 0):
+        cancel_now(session, purchase, at=desk.now)
+        return None
+    return _pursuit(session, desk, claim, call)
+
+
+def _pursuit(session: Session, desk: Desk, claim: work.Claim[Purchase], call: StripeCall | None) -> Pursuit:
+    purchase = claim.row
     if purchase.student_id is None:
         purchase.student_id = students.find_or_make(session, students.Identity.of(purchase), at=desk.now)
-    call = calls.open_call(session, purchase) or calls.write_call(
-        session, purchase, desk.deployment, api_version=desk.gateway.api_version, at=desk.now
-    )
+    if call is None:
+        version = desk.gateway.api_version
+        call = calls.write_call(session, purchase, desk.deployment, api_version=version, at=desk.now)
     aim = _aim(purchase, call, desk.now)
     call.sends += aim is Aim.CREATE
     call.looks += aim is Aim.LOOK
-    return Pursuit(claim, call, aim)
+    return Pursuit(desk, claim, call, aim)
 
 
 def _aim(purchase: Purchase, call: StripeCall, now: datetime) -> Aim:
@@ -97,30 +125,3 @@ def _aim(purchase: Purchase, call: StripeCall, now: datetime) -> Aim:
     if purchase.state is PurchaseState.FAILED or (call.sends > 0 and now >= purchase.give_up_at):
         return Aim.END
     return Aim.LOOK if calls.is_doubtful(call, now) else Aim.CREATE
-
-
-def _pursue(desk: Desk, pursuit: Pursuit, answers: Answers) -> Record:
-    if pursuit.aim is Aim.CREATE:
-        return answers.kept(desk.gateway.create_intent(calls.stored(pursuit.call)))
-    found = _look(desk, pursuit)
-    if pursuit.aim is Aim.LOOK:
-        return answers.kept(found) if found else answers.not_there()
-    return _end(desk, pursuit, answers, found)
-
-
-def _look(desk: Desk, pursuit: Pursuit) -> Intent | None:
-    mark = installation_mark(desk.deployment.installation, pursuit.claim.row.id)
-    since, until = pursuit.call.prepared_at - CLOCKS_DIFFER, desk.now + CLOCKS_DIFFER
-    return desk.gateway.find_intent(mark, since, until)
-
-
-def _end(desk: Desk, pursuit: Pursuit, answers: Answers, found: Intent | None) -> Record:
-    """Cancel what is there; where Stripe says that it was paid meanwhile, the purchase goes on."""
-    if found is None:
-        return answers.ended(None)
-    key = stripe_key(desk.deployment.installation, CANCEL_INTENT, pursuit.claim.row.id, pursuit.call.attempt)
-    try:
-        return answers.ended(desk.gateway.cancel_intent(found.id, key))
-    except InvalidRequestError:
-        present = desk.gateway.retrieve_intent(found.id)
-    return answers.ended(present) if present.status == "canceled" else answers.kept(present)

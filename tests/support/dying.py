@@ -18,9 +18,9 @@ from workers.app import app
 
 __all__ = ["app"]
 
-POINTS: dict[str, tuple[ModuleType, str, int]] = {
+POINTS: dict[str, tuple[ModuleType | type, str, int]] = {
     "before the call": (payment, "repeated", 1),
-    "after Stripe's answer": (payment, "_pursue", 1),
+    "after Stripe's answer": (payment.Pursuit, "pursue", 1),
     "after the payment's commit": (payment, "repeated", 2),
     "after the events' claim": (work, "claim_batch", 1),
     "after the events' commit": (drain, "_work_together", 1),
@@ -39,7 +39,7 @@ def die_together() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def put_point(module: ModuleType, name: str, after_call: int) -> None:
+def put_point(module: ModuleType | type, name: str, after_call: int) -> None:
     function: Callable[..., Any] = getattr(module, name)
     calls = 0
 
