@@ -5,6 +5,7 @@ variable: its name, what is wrong, and the mend.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -36,6 +37,9 @@ Network = IPv4Network | IPv6Network
 LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 SECRET_BYTES = 32
 
+FOLLOWERS = {"database_owner_url": "database_url", "broker_url": "redis_url"}
+"""What is the same as another setting unless it is set."""
+
 
 class AppEnv(StrEnum):
     DEVELOPMENT = "development"
@@ -59,11 +63,24 @@ def _networks(value: object) -> object:
 def _one_of_schemes(*schemes: str) -> AfterValidator:
     def check(url: str) -> str:
         parts = urlsplit(url)
-        if parts.scheme not in schemes or not (parts.hostname or "sock" in url):
+        if parts.scheme not in schemes or not (parts.hostname or "sock" in url) or not _has_usable_port(url):
             raise ValueError(f"not a usable address; write {schemes[0]}://host:port/…")
         return url
 
     return AfterValidator(check)
+
+
+def _has_usable_port(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:  # not a number, or none of a port
+        return False
+
+
+def _limit(limit: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]{0,6}/[smhd]", limit):
+        raise ValueError("not a limit; write one like 10/h (a number, then s, m, h or d)")
+    return limit
 
 
 def _begins_with(*prefixes: str) -> AfterValidator:
@@ -97,7 +114,7 @@ PostgresUrl = Annotated[str, _one_of_schemes("postgresql", "postgres")]
 RedisUrl = Annotated[str, _one_of_schemes("redis", "rediss")]
 BrokerUrl = Annotated[str, _one_of_schemes("redis", "rediss", "amqp", "amqps")]
 HttpUrl = Annotated[str, _one_of_schemes("https", "http")]
-Limit = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,6}/(s|m|h|d)$")]
+Limit = Annotated[str, AfterValidator(_limit)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
 Secrets = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
@@ -144,8 +161,7 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _defaults_that_follow(cls, values: dict[str, Any]) -> dict[str, Any]:
-        follow = {"database_owner_url": "database_url", "broker_url": "redis_url"}
-        found = {name: values[source] for name, source in follow.items() if not values.get(name) and source in values}
+        found = {name: values[other] for name, other in FOLLOWERS.items() if not values.get(name) and other in values}
         if not values.get("jwt_secret") and not values.get("jwt_jwks_url"):
             found["jwt_secret"] = DEVELOPMENT_JWT_SECRET
         return {**values, **found}
@@ -185,16 +201,20 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(known)
         except ValidationError as error:
-            lines = [_line(detail) for detail in error.errors(include_url=False, include_input=False)]
-            raise ConfigurationError(lines) from None
+            details = error.errors(include_url=False, include_input=False)
+            raise ConfigurationError([_line(detail) for detail in details if _is_asked_for(detail, known)]) from None
 
 
 def read_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment over the files that count in development; no other environment reads a file."""
-    if environ.get("APP_ENV", AppEnv.DEVELOPMENT) != AppEnv.DEVELOPMENT:
-        return dict(environ)
-    services = Path(environ.get("STATE_DIR", ".billing")) / SERVICES_FILE
-    return {**_read_file(services), **_read_file(Path(".env")), **{k: v for k, v in environ.items() if v}}
+    given = {name: value for name, value in environ.items() if value}
+    if given.get("APP_ENV", AppEnv.DEVELOPMENT) != AppEnv.DEVELOPMENT:
+        return given
+    services = Path(given.get("STATE_DIR", ".billing")) / SERVICES_FILE
+    found = {**_read_file(services), **_read_file(Path(".env")), **given}
+    if found.get("APP_ENV", AppEnv.DEVELOPMENT) != AppEnv.DEVELOPMENT:
+        raise ConfigurationError(["APP_ENV: a file cannot leave development; set it in the environment itself"])
+    return found
 
 
 def _read_file(path: Path) -> dict[str, str]:
@@ -208,6 +228,12 @@ HINTS = {
     "STRIPE_PUBLISHABLE_KEY": "is not set; it belongs to STRIPE_SECRET_KEY, take both from Stripe's dashboard",
     "STRIPE_WEBHOOK_SECRET": "is not set; take it from the webhook endpoint in Stripe's dashboard (whsec_…)",
 }
+
+
+def _is_asked_for(detail: ErrorDetails, known: Mapping[str, str]) -> bool:
+    """A setting that only follows another is as wrong as that one, which has its own line."""
+    name = str(detail["loc"][0]) if detail["loc"] else ""
+    return name not in FOLLOWERS or name in known
 
 
 def _line(detail: ErrorDetails) -> str:

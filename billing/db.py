@@ -22,6 +22,10 @@ SESSION: Final = {"lock_timeout": "2s", "statement_timeout": "5s", "idle_in_tran
 """Bounds of every session: the server ends the transaction of a worker that froze (PostgreSQL, "Client Connection
 Defaults")."""
 
+GONE: Final = (psycopg.errors.IdleInTransactionSessionTimeout, psycopg.errors.ReadOnlySqlTransaction)
+"""The server ended our transaction while we slept, or it is no longer the one that takes writes; the driver files
+both under internal errors."""
+
 CONNECTION: Final = {"connect_timeout": 2, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2}
 
 
@@ -64,14 +68,14 @@ def begin(engine: Engine) -> Iterator[Session]:
 
     Raises DatabaseUnavailableError, LockTimeoutError or ConflictError in place of what the driver says of these.
     """
-    with _in_our_words(), Session(engine, expire_on_commit=False) as session, session.begin():
+    with in_our_words(), Session(engine, expire_on_commit=False) as session, session.begin():
         yield session
 
 
 @asynccontextmanager
 async def begin_async(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """One transaction of the door, on a plain connection: no object of it outlives the statement."""
-    with _in_our_words():
+    with in_our_words():
         async with engine.begin() as connection:
             yield connection
 
@@ -89,7 +93,8 @@ def repeated(begin: Begin, work: Callable[[Session], T], *, tries: int = 4) -> T
 
 
 @contextmanager
-def _in_our_words() -> Iterator[None]:
+def in_our_words() -> Iterator[None]:
+    """Our errors in place of the driver's, where they say who can answer them."""
     try:
         yield
     except PoolTimeoutError as error:
@@ -106,6 +111,6 @@ def _translate(error: DBAPIError) -> BillingError | None:
         return ConflictError("the database asked for a repetition")
     if isinstance(original, psycopg.errors.LockNotAvailable):
         return LockTimeoutError("a row stayed locked by somebody else")
-    if isinstance(error, OperationalError | InterfaceError):
-        return DatabaseUnavailableError(type(original).__name__)
+    if isinstance(error, OperationalError | InterfaceError) or isinstance(original, GONE):
+        return DatabaseUnavailableError(f"the database is away or too slow ({type(original).__name__})")
     return None

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from alembic import command
 from alembic.config import Config
@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 
 from billing.config import Settings
-from billing.db import connect_arguments, driver_url
+from billing.db import connect_arguments, driver_url, in_our_words
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 ONE_AT_A_TIME = 7_120_250_001
@@ -42,14 +42,14 @@ def newest_revision() -> str | None:
 
 
 def role_of(url: str) -> str:
-    return urlsplit(url).username or ""
+    return unquote(urlsplit(url).username or "")
 
 
 def _in_one_transaction(settings: Settings, run: Callable[[Connection], None]) -> None:
     unbounded = connect_arguments("migrate", lock_timeout="10s", statement_timeout="0")
     engine = create_engine(driver_url(settings.database_owner_url), connect_args=unbounded)
     try:
-        with engine.begin() as connection:
+        with in_our_words(), engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ONE_AT_A_TIME})
             run(connection)
     finally:

@@ -13,16 +13,19 @@ MAKE = text("""
     SELECT id, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM unnest(CAST(:students AS bigint[])) AS id
     ON CONFLICT (student_id) DO NOTHING
 """)
+# All or none: who holds some balances and then makes the missing ones takes them out of order.
 LOCK = text("""
-    SELECT student_id FROM student_balance WHERE student_id = ANY(CAST(:students AS bigint[]))
-    ORDER BY student_id FOR UPDATE
+    SELECT student_id FROM student_balance
+    WHERE student_id = ANY(CAST(:students AS bigint[])) AND cardinality(CAST(:students AS bigint[])) = (
+        SELECT count(*) FROM student_balance AS made WHERE made.student_id = ANY(CAST(:students AS bigint[]))
+    )
+    ORDER BY student_id FOR UPDATE OF student_balance
 """)
 
 
 def lock_balances(session: Session, students: Iterable[int]) -> None:
     """Lock the balance of each student, made where it is missing, in the order that everybody uses."""
     wanted = {"students": sorted(set(students))}
-    found = session.execute(LOCK, wanted).scalars().all()
-    if len(found) < len(wanted["students"]):
+    if wanted["students"] and not session.execute(LOCK, wanted).scalars().all():
         session.execute(MAKE, wanted)
         session.execute(LOCK, wanted)

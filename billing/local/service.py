@@ -1,15 +1,17 @@
 """What the supervisor keeps running, in the words that it understands."""
 
+from abc import ABC, abstractmethod
+
 from billing.local.child import Program
 
 
-class Service:
+class Service(ABC):
     """Describes itself and says how it is; the supervisor starts, watches and stops its `program`."""
 
     @property
+    @abstractmethod
     def program(self) -> Program:
         """Asked for after each `prepare`."""
-        raise NotImplementedError
 
     def prepare(self) -> None:
         """Before each start; may take a moment."""

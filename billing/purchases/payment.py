@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-import structlog
 from sqlmodel import Session
+from structlog.contextvars import bound_contextvars
 
 from billing import students, work
 from billing.db import repeated
@@ -81,8 +81,8 @@ def prepare_payment(desk: Desk, message: PreparePayment) -> list[Message]:
     work_at_stripe = repeated(desk.begin, lambda session: _take(session, desk, message))
     if work_at_stripe is None:
         return []
-    structlog.contextvars.bind_contextvars(request_id=work_at_stripe.claim.row.request_id)
-    with desk.leases.held(work_at_stripe.claim.token):
+    request_id = work_at_stripe.claim.row.request_id
+    with bound_contextvars(request_id=request_id), desk.leases.held(work_at_stripe.claim.token):
         try:
             record = work_at_stripe.pursue()
         except GatewayError as error:

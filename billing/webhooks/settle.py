@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import structlog
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlmodel import Session
 
 from billing import retry, work
@@ -41,9 +41,9 @@ def settle_alone(session: Session, claim: work.Claim[WebhookEvent], context: Con
         if work.is_worn_out(row, terms):
             _die(row, f"lost {terms.lost_claims} times by the workers that had it")
         else:
-            structlog.contextvars.bind_contextvars(request_id=row.request_id)
-            _end(row, _try(session, read_event(row), context), context)
-            log.info("event_worked", event_id=row.stripe_event_id, state=row.state, outcome=row.outcome)
+            with structlog.contextvars.bound_contextvars(request_id=row.request_id):
+                _end(row, _try(session, read_event(row), context), context)
+                log.info("event_worked", event_id=row.stripe_event_id, state=row.state, outcome=row.outcome)
 
 
 def break_up(session: Session, claim: work.Claim[WebhookEvent]) -> None:
@@ -57,7 +57,7 @@ def _try(session: Session, event: StripeEvent | None, context: Context) -> Endin
     try:
         with session.begin_nested():
             return handle(session, event, context)
-    except (TransientError, OperationalError, InterfaceError):
+    except (TransientError, OperationalError, InterfaceError, InternalError):
         raise
     except Exception as error:
         log.exception("event_handler_broke", event_id=event.id if event else None)

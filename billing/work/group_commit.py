@@ -57,6 +57,8 @@ class GroupCommit(Generic[Request, Answer]):
                 return await waiting.answer
         except TimeoutError:
             raise DatabaseUnavailableError("the database did not confirm in time") from None
+        finally:
+            self._forget_those_who_left()
 
     async def close(self) -> None:
         """Wait for what is on its way to the database."""
@@ -69,6 +71,11 @@ class GroupCommit(Generic[Request, Answer]):
                 await self._flush_together(batch)
         finally:
             self._flushing = None
+
+    def _forget_those_who_left(self) -> None:
+        """A flush may hang for as long as the server is frozen; what waits behind it must not pile up until then."""
+        while self._waiting and self._waiting[0].answer.done():
+            self._waiting.popleft()
 
     def _next_batch(self) -> list[_Waiting[Request, Answer]]:
         batch: list[_Waiting[Request, Answer]] = []
@@ -93,7 +100,8 @@ class GroupCommit(Generic[Request, Answer]):
             self._fail(batch[0], error)
             return
         for waiting in batch:
-            await self._flush_together([waiting])
+            if not waiting.answer.done():  # its caller may have given up while others were tried
+                await self._flush_together([waiting])
 
     async def _flush_bounded(self, requests: Sequence[Request]) -> Sequence[Answer | BillingError]:
         try:

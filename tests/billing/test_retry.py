@@ -1,0 +1,110 @@
+"""How long is waited, and how often is tried."""
+
+from types import SimpleNamespace
+
+import pytest
+import tenacity
+
+from billing import retry
+
+
+class TroubleError(Exception):
+    pass
+
+
+class Clock:
+    """Time passes only where somebody sleeps or a call takes its time."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    fake = SimpleNamespace(monotonic=lambda: clock.now, sleep=clock.sleep, time=lambda: clock.now)
+    monkeypatch.setattr(tenacity, "time", fake)
+    monkeypatch.setattr(tenacity.nap, "time", fake)
+    return clock
+
+
+def test_a_call_that_fails_once_is_repeated(clock: Clock) -> None:
+    answers = iter([TroubleError(), "yes"])
+
+    def call() -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    assert retry.in_call(call, on=(TroubleError,)) == "yes"
+    assert 0 <= clock.now <= 4
+
+
+def test_three_tries_are_enough(clock: Clock) -> None:
+    calls = []
+
+    def call() -> None:
+        calls.append(clock.now)
+        raise TroubleError
+
+    with pytest.raises(TroubleError):
+        retry.in_call(call, on=(TroubleError,))
+    assert len(calls) == retry.TRIES
+
+
+@pytest.mark.parametrize("call_seconds", [1.0, 9.0, 13.0])
+def test_no_call_ends_after_its_claim(clock: Clock, call_seconds: float) -> None:
+    """Whoever waits for Stripe for longer than his claim is renewed works for nothing."""
+
+    def call() -> None:
+        clock.sleep(call_seconds)
+        raise TroubleError
+
+    for _ in range(50):
+        clock.now = 0.0
+        with pytest.raises(TroubleError):
+            retry.in_call(call, on=(TroubleError,))
+        assert clock.now <= retry.IN_CALL_SECONDS
+
+
+def test_what_is_not_transient_is_not_repeated(clock: Clock) -> None:
+    calls = []
+
+    def call() -> None:
+        calls.append(1)
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011  # the error itself is what matters
+        retry.in_call(call, on=(TroubleError,))
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("waits", [retry.STRIPE, retry.EVENT, retry.HANDLER_ERROR])
+def test_waits_grow_whatever_chance_says(waits: retry.Waits) -> None:
+    for _ in range(100):
+        drawn = [retry.after(waits, number) for number in range(len(waits.seconds))]
+        seconds = [wait.total_seconds() for wait in drawn if wait is not None]
+        assert seconds == sorted(seconds)
+        assert all(0 < wait <= most for wait, most in zip(seconds, waits.seconds, strict=True))
+
+
+def test_waits_differ() -> None:
+    """Those that failed together must not come back together."""
+    assert len({retry.after(retry.STRIPE, 6) for _ in range(20)}) > 10
+
+
+def test_stripe_is_tried_for_ever_at_a_capped_pace() -> None:
+    for deferrals in (7, 100, 10_000):
+        wait = retry.after(retry.STRIPE, deferrals)
+        assert wait is not None
+        assert wait <= retry.LONGEST
+
+
+@pytest.mark.parametrize("waits", [retry.EVENT, retry.HANDLER_ERROR])
+def test_events_end(waits: retry.Waits) -> None:
+    assert retry.after(waits, len(waits.seconds)) is None
+    assert retry.after(waits, len(waits.seconds) - 1) is not None
