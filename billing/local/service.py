@@ -13,10 +13,10 @@ class Service(ABC):
     def program(self) -> Program:
         """Asked for after each `prepare`."""
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027  # most have nothing to prepare
         """Before each start; may take a moment."""
 
-    def hear(self, line: str) -> None:
+    def hear(self, line: str) -> None:  # noqa: B027  # nor to hear
         """Each line of output."""
 
     def is_ready(self, pid: int) -> bool:
