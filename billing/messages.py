@@ -35,6 +35,15 @@ class EventsWaiting(Message):
     coalesced: ClassVar[bool] = True
 
 
+class LinkStudent(Message):
+    """An account proved an address for which guests have bought."""
+
+    task: ClassVar[str] = "billing.students.link"
+    queue: ClassVar[str] = "hours"
+
+    link_id: UUID
+
+
 class AuditBalances(Message):
     """Time to prove every balance from the ledger."""
 
@@ -42,7 +51,7 @@ class AuditBalances(Message):
     queue: ClassVar[str] = "maintenance"
 
 
-MESSAGES: tuple[type[Message], ...] = (PreparePayment, EventsWaiting, AuditBalances)
+MESSAGES: tuple[type[Message], ...] = (PreparePayment, EventsWaiting, LinkStudent, AuditBalances)
 
 
 class Hints(Protocol):

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from billing import ledger
-from billing.messages import AuditBalances, EventsWaiting, Message, PreparePayment
+from billing import ledger, student_links
+from billing.messages import AuditBalances, EventsWaiting, LinkStudent, Message, PreparePayment
 from billing.purchases import payment
 from billing.webhooks import drain as webhooks
 from workers.runtime import Runtime
@@ -20,6 +20,11 @@ def drain(_message: EventsWaiting, runtime: Runtime) -> Sequence[Message]:
     return webhooks.drain(
         runtime.begin, runtime.leases, runtime.hints, deployment=runtime.deployment, now=runtime.now()
     )
+
+
+@task(LinkStudent)
+def link_student(message: LinkStudent, runtime: Runtime) -> Sequence[Message]:
+    return student_links.follow_link(runtime.begin, runtime.leases, message, now=runtime.now())
 
 
 @task(AuditBalances)

@@ -3,5 +3,6 @@
 from billing.ledger.audit import Violation, audit, violations
 from billing.ledger.balances import lock_balances
 from billing.ledger.credits import Credit, credit
+from billing.ledger.transfers import transfer_all
 
-__all__ = ["Credit", "Violation", "audit", "credit", "lock_balances", "violations"]
+__all__ = ["Credit", "Violation", "audit", "credit", "lock_balances", "transfer_all", "violations"]

@@ -3,7 +3,8 @@
 from billing.models.columns import Instant, OpenWork, metadata
 from billing.models.ledger import HourAllocation, HourEntry, HourLot, StudentBalance
 from billing.models.plans import Installation, PricingPlan, PricingPlanVersion
-from billing.models.purchases import Purchase, PurchaseTransition, StaffCase, StripeCall, Student
+from billing.models.purchases import Purchase, PurchaseTransition, StaffCase, StripeCall
+from billing.models.students import Student, StudentLink
 from billing.models.webhooks import BeatSlot, UnreadableMessage, WebhookEvent
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "StripeCall",
     "Student",
     "StudentBalance",
+    "StudentLink",
     "UnreadableMessage",
     "WebhookEvent",
     "metadata",

@@ -12,25 +12,6 @@ from billing.models.columns import Instant, OpenWork, listed, open_work_constrai
 from billing.states import SETTLED, CallState, PlanType, PurchaseState, Step
 
 
-class Student(SQLModel, table=True):
-    """Whose hours they are: known to the platform by `external_id`, or a guest known by an address."""
-
-    __table_args__ = (
-        UniqueConstraint("external_id"),
-        Index("uq_student_guest_email", "email", unique=True, postgresql_where=text("external_id IS NULL")),
-        Index("uq_student_verified_email", "email", unique=True, postgresql_where=text("email_verified")),
-        CheckConstraint("email = lower(btrim(email))", name="email_normalised"),
-        CheckConstraint("external_id IS NOT NULL OR NOT email_verified", name="guests_are_unverified"),
-    )
-
-    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity()])
-    external_id: str | None = Field(default=None, max_length=255)
-    email: str = Field(max_length=254)
-    email_verified: bool = Field(default=False)
-    name: str = Field(max_length=150)
-    created_at: datetime = Field(sa_type=Instant)
-
-
 class Purchase(OpenWork, table=True):
     """One purchase with the plan's facts frozen onto it. `id` is the task a buyer follows; `transaction_id` counts."""
 

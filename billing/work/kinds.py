@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from billing.messages import EventsWaiting, Message, PreparePayment
-from billing.models import OpenWork, Purchase, WebhookEvent
+from billing.messages import EventsWaiting, LinkStudent, Message, PreparePayment
+from billing.models import OpenWork, Purchase, StudentLink, WebhookEvent
 
 EVENT_BATCH = 200
 """Events that one hint may bring into work."""
@@ -26,4 +26,12 @@ def _events(ids: Sequence[Any]) -> list[Message]:
     return [EventsWaiting() for _ in range(0, len(ids), EVENT_BATCH)]
 
 
-OPEN_KINDS: Sequence[OpenKind] = (OpenKind(Purchase, _payments), OpenKind(WebhookEvent, _events))
+def _links(ids: Sequence[Any]) -> list[Message]:
+    return [LinkStudent(link_id=link_id) for link_id in ids]
+
+
+OPEN_KINDS: Sequence[OpenKind] = (
+    OpenKind(Purchase, _payments),
+    OpenKind(WebhookEvent, _events),
+    OpenKind(StudentLink, _links),
+)
