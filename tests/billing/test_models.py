@@ -57,6 +57,10 @@ REST = (
     """,
     "INSERT INTO staff_case (reason, source, detail, state, opened_at) VALUES ('any', 'evt_1', '', 'open', now())",
     """
+    INSERT INTO student_link (id, external_id, email, name, request_id, requested_at, due_at, hint_at)
+    VALUES (gen_random_uuid(), 'sub-1', 'known@example.com', 'Ana', 'request', now(), now(), now())
+    """,
+    """
     INSERT INTO unreadable_message (digest, queue, task, reason, size_bytes, times, first_at, last_at)
     VALUES ('digest', 'money', 'any', 'rubbish', 1, 1, now(), now())
     """,
@@ -90,9 +94,10 @@ def purchase(change: str, which: UUID = QUEUED) -> str:
     return f"UPDATE purchase SET {change} WHERE id = '{which}'"
 
 
-def again(table: str, columns: str) -> str:
-    """A second row with the same facts."""
-    return f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {table}"
+def again(table: str, columns: str, **others: str) -> str:
+    """A second row with the same facts, and these others."""
+    names, values = (", ".join([columns, *more]) for more in (others.keys(), others.values()))
+    return f"INSERT INTO {table} ({names}) SELECT {values} FROM {table}"
 
 
 def settled_with_secret(state: str) -> str:
@@ -104,6 +109,8 @@ LEASE = "lease_until = now(), lease_token = gen_random_uuid()"
 SETTLED = "state = 'ignored', due_at = NULL, hint_at = NULL"
 OWING = "minutes_left = -1, minutes_consumed = minutes_granted + 1"
 CASE_FACTS = "reason, source, detail, state, opened_at"
+CLOSED = "due_at = NULL, hint_at = NULL"
+LINK_FACTS = "external_id, email, name, request_id, requested_at"
 MESSAGE_FACTS = "digest, queue, task, reason, size_bytes, times, first_at, last_at"
 
 FORBIDDEN = {
@@ -195,6 +202,14 @@ FORBIDDEN = {
         ("lease_is_of_open_work", "a lease on a settled event", f"UPDATE webhook_event SET {SETTLED}, {LEASE}"),
         ("given_up_is_closed", "a dead letter that is worked", "UPDATE webhook_event SET gave_up_at = now()"),
         ("attempts_count", "more deferrals than attempts", "UPDATE webhook_event SET deferrals = 1"),
+    ],
+    "student_link": [
+        ("external_id_email", "one wish twice", again("student_link", LINK_FACTS, id="gen_random_uuid()")),
+        ("open_is_hinted", "an open wish without a hint", "UPDATE student_link SET hint_at = NULL"),
+        ("lease_is_whole", "half a lease", "UPDATE student_link SET lease_until = now()"),
+        ("lease_is_of_open_work", "a lease on a closed wish", f"UPDATE student_link SET {CLOSED}, {LEASE}"),
+        ("given_up_is_closed", "a dead letter that is worked", "UPDATE student_link SET gave_up_at = now()"),
+        ("attempts_count", "more deferrals than attempts", "UPDATE student_link SET deferrals = 1"),
     ],
     "unreadable_message": [
         ("digest", "one message in two rows", again("unreadable_message", MESSAGE_FACTS)),

@@ -13,7 +13,9 @@ MAKERS = {"sqlalchemy.create_engine", "sqlalchemy.ext.asyncio.create_async_engin
 
 HOURS = re.compile(r"\b(INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+(hour_\w+|student_balance)", re.IGNORECASE)
 REWRITE = re.compile(r"\b(UPDATE|DELETE\s+FROM|TRUNCATE)\s+hour_(entry|allocation)", re.IGNORECASE)
-PURCHASE_STATE = re.compile(r"\bUPDATE\s+purchase\b[^;\"]*?\bSET\b[^;\"]*?\bstate\s*=", re.IGNORECASE)
+PURCHASE_STATE = re.compile(
+    r"\bUPDATE\s+purchase\b[^;\"]*?\bSET\b(?:(?!\bFROM\b|\bWHERE\b)[^;\"])*?\bstate\s*=", re.IGNORECASE
+)
 
 MOVERS = ("billing/purchases/lifecycle.py", "billing/purchases/calls.py", "billing/webhooks/settle.py")
 """Where a state is assigned: `move_to` for purchases, and the endings of a call and of an event."""
