@@ -23,4 +23,5 @@ Test control, JSON in and out, no key, from this machine only; see `control/` fo
                                   {"html_200": true}; "path" is a regular expression, searched
     GET    /_sandbox/requests     the API's recent requests; DELETE forgets them
     POST   /_sandbox/3ds/{payment_intent}/approve or /refuse; GET /_sandbox/3ds/{payment_intent} is the buyer's page
+    GET    /_sandbox/stripe.js    stands in for Stripe.js in a checkout page; see `pages/stripe.js`
 """

@@ -1,10 +1,10 @@
 """The bank's page of 3-D Secure: the buyer approves or refuses.
 
-It is the one part of `/_sandbox/` that a browser elsewhere may open, as the buyer's is.
+Beside the script it is the one part of `/_sandbox/` that a browser elsewhere may open, as the buyer's is.
 """
 
 from html import escape
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -64,6 +64,7 @@ def _decide(request: Request, *, is_approved: bool) -> Response:
 
 
 def _way_back(intent: Body, return_url: str | None) -> str | None:
+    """A page that is itself where a buyer came back to is told of this payment only, not of the last try as well."""
     if not return_url:
         return None
     outcome = "succeeded" if intent["status"] in {"succeeded", "processing"} else "failed"
@@ -72,7 +73,9 @@ def _way_back(intent: Body, return_url: str | None) -> str | None:
         "payment_intent_client_secret": intent["client_secret"],
         "redirect_status": outcome,
     }
-    return return_url + ("&" if "?" in return_url else "?") + urlencode(facts)
+    url = urlsplit(return_url)
+    others = [(name, value) for name, value in parse_qsl(url.query, keep_blank_values=True) if name not in facts]
+    return url._replace(query=urlencode([*others, *facts.items()])).geturl()
 
 
 def _intent(request: Request) -> Stored:

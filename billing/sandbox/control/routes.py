@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from starlette.routing import Route
 
-from billing.sandbox.control import challenge, delivery, faults, state
+from billing.sandbox.control import challenge, delivery, faults, script, state
 
 CONTROL: Sequence[Route] = (
     Route("/_sandbox/health", state.health),
@@ -16,6 +16,7 @@ CONTROL: Sequence[Route] = (
     Route("/_sandbox/events/{id}/deliver", delivery.deliver, methods=["POST"]),
     Route("/_sandbox/faults", faults.faults, methods=["GET", "POST", "DELETE"]),
     Route("/_sandbox/requests", faults.requests, methods=["GET", "DELETE"]),
+    Route("/_sandbox/stripe.js", script.stripe_js),
     Route("/_sandbox/3ds/{intent}", challenge.page),
     Route("/_sandbox/3ds/{intent}/approve", challenge.approve, methods=["POST"]),
     Route("/_sandbox/3ds/{intent}/refuse", challenge.refuse, methods=["POST"]),
