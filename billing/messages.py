@@ -1,5 +1,6 @@
 """Everything that may cross the queue: a kind of work, or the id of one row. Never a fact, never a secret."""
 
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Protocol
 from uuid import UUID
 
@@ -9,9 +10,26 @@ QUEUES = ("purchases", "webhooks", "hours", "money", "maintenance")
 """Every queue, by the kind of waiting its work does; each has a direct exchange of its own name."""
 
 
-class Message(BaseModel):
+class FollowUp(BaseModel):
+    """What a use case wants told once its transaction is committed."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+
+class PurchaseChanged(FollowUp):
+    """A buyer may see something new: who waits for this purchase reads its row. Told to doors, not to workers."""
+
+    channel: ClassVar[str] = "billing.purchases.changed"
+
+    purchase_id: UUID
+
+    @staticmethod
+    def together(changes: Iterable["PurchaseChanged"]) -> str:
+        """The changes of one commit as one message of the channel: their ids, with spaces between."""
+        return " ".join(dict.fromkeys(str(change.purchase_id) for change in changes))
+
+
+class Message(FollowUp):
     task: ClassVar[str]
     queue: ClassVar[str]
     coalesced: ClassVar[bool] = False
@@ -62,3 +80,6 @@ class Hints(Protocol):
 
     def taken(self, kind: type[Message]) -> None:
         """From now on a new row needs a new hint: call it before the rows are selected."""
+
+    def notify(self, changes: Sequence[PurchaseChanged]) -> None:
+        """Wake the doors' waiting requests; where that does not work in time, they find out within a second."""

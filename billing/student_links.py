@@ -6,6 +6,7 @@ move to the account. An address that another account proved before stays with th
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 import structlog
@@ -29,6 +30,39 @@ REQUEST = text("""
         hint_at = coalesce(student_link.hint_at, excluded.hint_at), gave_up_at = NULL
     RETURNING id
 """)
+
+
+# A guest of a proven address, unless there is nothing left to hand over or another account proved the address before.
+NEED = text("""
+    SELECT CASE
+        WHEN EXISTS (SELECT FROM student WHERE email = :email AND email_verified AND external_id <> :external_id)
+            THEN 'none'
+        WHEN NOT EXISTS (SELECT FROM student WHERE external_id = :external_id) THEN 'adoption'
+        WHEN EXISTS (SELECT FROM hour_lot WHERE student_id = guest.id)
+            OR EXISTS (SELECT FROM purchase WHERE student_id = guest.id) THEN 'hand_over'
+        ELSE 'none' END
+    FROM student AS guest WHERE guest.external_id IS NULL AND guest.email = :email
+""")
+IS_FOLLOWED = text("SELECT due_at IS NULL FROM student_link WHERE id = :id")
+
+
+class Need(StrEnum):
+    """What an account lacks of the hours that guests bought for its proven address."""
+
+    NONE = "none"
+    ADOPTION = "adoption"
+    """The account is new here: the guest is to become it, and can be shown as it already."""
+    HAND_OVER = "hand_over"
+    """Both are known: until the guest's lots have moved, the account does not show them."""
+
+
+async def link_need(connection: AsyncConnection, *, external_id: str, email: str) -> Need:
+    asked = await connection.execute(NEED, {"external_id": external_id, "email": email})
+    return Need(asked.scalar_one_or_none() or Need.NONE)
+
+
+async def is_link_followed(connection: AsyncConnection, link_id: UUID) -> bool:
+    return bool((await connection.execute(IS_FOLLOWED, {"id": link_id})).scalar_one_or_none())
 
 
 async def request_link(

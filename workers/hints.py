@@ -19,7 +19,7 @@ from billing import logs
 from billing.broker import DOOR_SOCKET_SECONDS, HINT_MILLISECONDS, celery_options, hint_key, task_arguments
 from billing.config import Settings
 from billing.errors import BrokerUnavailableError
-from billing.messages import Message
+from billing.messages import Message, PurchaseChanged
 from workers.configuration import queues
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("workers.hints")
@@ -68,7 +68,7 @@ class Publisher:
 
 
 class BrokerHints:
-    """`send` and `taken` never fail and never wait for long."""
+    """`send`, `taken` and `notify` never fail and never wait for long."""
 
     def __init__(self, settings: Settings) -> None:
         self._publisher = Publisher(settings)
@@ -83,6 +83,10 @@ class BrokerHints:
 
     def taken(self, kind: type[Message]) -> None:
         self._attempt(lambda: self._valkey.delete(hint_key(kind)))
+
+    def notify(self, changes: Sequence[PurchaseChanged]) -> None:
+        if changes:
+            self._attempt(lambda: self._valkey.publish(PurchaseChanged.channel, PurchaseChanged.together(changes)))
 
     def _send(self, message: Message) -> None:
         if not message.coalesced or self._is_first(type(message)):

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from billing import failures, logs
 from billing.errors import TransientError
-from billing.messages import Message
+from billing.messages import FollowUp, Message, PurchaseChanged
 from workers import schedule
 from workers.hints import REQUEST_ID
 from workers.runtime import Runtime, current
@@ -19,7 +19,7 @@ from workers.runtime import Runtime, current
 log: structlog.stdlib.BoundLogger = structlog.get_logger("workers.task")
 
 M = TypeVar("M", bound=Message)
-Run = Callable[[M, Runtime], Sequence[Message]]
+Run = Callable[[M, Runtime], Sequence[FollowUp]]
 
 
 def task(kind: type[M]) -> Callable[[Run[M]], Run[M]]:
@@ -57,8 +57,11 @@ def _perform(kind: type[M], run: Run[M], positional: Sequence[Any], arguments: d
     message = _parsed(kind, runtime, positional, arguments)
     if message is None or not schedule.is_first_of_its_tick(runtime.begin, kind, runtime.now()):
         return
-    for follow_up in run(message, runtime):
-        runtime.hints.send(follow_up)
+    follow_ups = run(message, runtime)
+    runtime.hints.notify([one for one in follow_ups if isinstance(one, PurchaseChanged)])
+    for follow_up in follow_ups:
+        if isinstance(follow_up, Message):
+            runtime.hints.send(follow_up)
 
 
 def _parsed(kind: type[M], runtime: Runtime, positional: Sequence[Any], arguments: dict[str, Any]) -> M | None:

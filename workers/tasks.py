@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from billing import ledger, student_links
-from billing.messages import AuditBalances, EventsWaiting, LinkStudent, Message, PreparePayment
+from billing.messages import AuditBalances, EventsWaiting, FollowUp, LinkStudent, Message, PreparePayment
 from billing.purchases import payment
 from billing.webhooks import drain as webhooks
 from workers.runtime import Runtime
@@ -11,7 +11,7 @@ from workers.task import task
 
 
 @task(PreparePayment)
-def prepare_payment(message: PreparePayment, runtime: Runtime) -> Sequence[Message]:
+def prepare_payment(message: PreparePayment, runtime: Runtime) -> Sequence[FollowUp]:
     return payment.prepare_payment(runtime.desk(), message)
 
 

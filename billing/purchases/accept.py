@@ -121,6 +121,17 @@ async def accept(
     return [_answer(request, made_ids, rows, on_sale) for request in requests]
 
 
+async def find_earlier(
+    connection: AsyncConnection, request: PurchaseRequest
+) -> AcceptedPurchase | IdempotencyMismatchError | None:
+    """What a request is answered whose key came before; None where it did not. Makes nothing."""
+    rows = _by_key_and_id(await _earlier(connection, [request]))
+    if request.key not in rows:
+        return None
+    answer = _answer(request, set(), rows, {})
+    return answer if isinstance(answer, AcceptedPurchase | IdempotencyMismatchError) else None
+
+
 def _without_doubles(requests: Iterable[PurchaseRequest]) -> list[PurchaseRequest]:
     """The first of each key and body; another body of a key may be accepted where the first one is refused."""
     firsts: dict[tuple[Key, bytes | None] | UUID, PurchaseRequest] = {}

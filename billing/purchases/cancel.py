@@ -34,8 +34,8 @@ REQUEST = text("""
     WITH found AS (SELECT id, state, payment_intent_id FROM purchase WHERE id = :id FOR UPDATE),
     wished AS (
         UPDATE purchase SET cancel_requested_at = coalesce(cancel_requested_at, :now),
-            due_at = coalesce(purchase.due_at, clock_timestamp()),
-            hint_at = coalesce(purchase.hint_at, clock_timestamp() + interval '2 seconds')
+            due_at = least(purchase.due_at, clock_timestamp()),
+            hint_at = least(purchase.hint_at, clock_timestamp() + interval '2 seconds')
         FROM found
         WHERE purchase.id = found.id AND (
             found.state IN ('queued', 'pending', 'processing')

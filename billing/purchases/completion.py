@@ -13,6 +13,7 @@ from billing import ledger, packages
 from billing.deployment import Deployment
 from billing.gateway import Intent
 from billing.models import Purchase
+from billing.purchases import changes
 from billing.purchases.lifecycle import can_move
 from billing.states import LotOrigin, PlanType, PurchaseState
 
@@ -94,6 +95,7 @@ def complete(session: Session, payments: Sequence[Payment], deployment: Deployme
         },
     )
     ledger.credit(session, credits_due)
+    changes.note(session, [payment.sold.id for payment in payments])
 
 
 def complete_found(

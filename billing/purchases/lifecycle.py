@@ -6,6 +6,7 @@ from sqlmodel import Session
 
 from billing.errors import BillingError
 from billing.models import Purchase, PurchaseTransition
+from billing.purchases import changes
 from billing.states import PURCHASE_MOVES, SETTLED, PurchaseState, Step
 
 
@@ -27,6 +28,7 @@ def move_to(purchase: Purchase, target: PurchaseState) -> None:
 
 def note_step(session: Session, purchase: Purchase, step: Step, *, cause: str, at: datetime) -> None:
     """Add a line to the timeline; `cause` is the event or the work that brought it."""
+    changes.note(session, [purchase.id])
     session.add(PurchaseTransition(purchase_id=purchase.id, step=step, state=purchase.state, cause=cause, at=at))
 
 

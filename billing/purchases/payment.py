@@ -15,7 +15,7 @@ from billing import students, work
 from billing.db import repeated
 from billing.gateway import GatewayError, Intent, InvalidRequestError
 from billing.ids import installation_mark, stripe_key
-from billing.messages import Message, PreparePayment
+from billing.messages import FollowUp, PreparePayment, PurchaseChanged
 from billing.models import Purchase, StripeCall
 from billing.purchases import calls
 from billing.purchases.answers import Answers, Record
@@ -76,18 +76,19 @@ class Pursuit:
         return self.answers.ended(present) if present.status == "canceled" else self.answers.kept(present)
 
 
-def prepare_payment(desk: Desk, message: PreparePayment) -> list[Message]:
+def prepare_payment(desk: Desk, message: PreparePayment) -> list[FollowUp]:
     """Bring one purchase to its intent, or to its end; for one that needs nothing it does nothing."""
     work_at_stripe = repeated(desk.begin, lambda session: _take(session, desk, message))
+    changed = PurchaseChanged(purchase_id=message.purchase_id)
     if work_at_stripe is None:
-        return []
+        return [changed]  # it may have been cancelled or given up just now
     request_id = work_at_stripe.claim.row.request_id
     with bound_contextvars(request_id=request_id), desk.leases.held(work_at_stripe.claim.token):
         try:
             record = work_at_stripe.pursue()
         except GatewayError as error:
             record = work_at_stripe.trouble(error)
-        return repeated(desk.begin, record)
+        return [*repeated(desk.begin, record), changed]
 
 
 def _take(session: Session, desk: Desk, message: PreparePayment) -> Pursuit | Cancellation | None:

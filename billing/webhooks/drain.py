@@ -11,7 +11,7 @@ from billing import work
 from billing.db import Begin, repeated
 from billing.deployment import Deployment
 from billing.errors import TransientError
-from billing.messages import EventsWaiting, Hints, Message
+from billing.messages import EventsWaiting, Hints, Message, PurchaseChanged
 from billing.models import WebhookEvent
 from billing.purchases.news import Context
 from billing.webhooks.settle import break_up, settle_alone, settle_batch
@@ -30,33 +30,38 @@ def drain(begin: Begin, leases: work.Leases, hints: Hints, *, deployment: Deploy
     if fresh is not None:
         if len(fresh.rows) == work.EVENT_BATCH:
             hints.send(EventsWaiting())  # others may join while this batch is worked
-        _work_together(begin, leases, fresh, context)
-    more = _work_tried(begin, leases, context)
+        hints.notify(_work_together(begin, leases, fresh, context))
+    more = _work_tried(begin, leases, hints, context)
     return [EventsWaiting()] if more else []
 
 
-def _work_together(begin: Begin, leases: work.Leases, claim: work.Claim[WebhookEvent], context: Context) -> None:
+def _work_together(
+    begin: Begin, leases: work.Leases, claim: work.Claim[WebhookEvent], context: Context
+) -> list[PurchaseChanged]:
     with leases.held(claim.token):
         try:
-            repeated(begin, lambda session: settle_batch(session, claim, context))
+            return repeated(begin, lambda session: settle_batch(session, claim, context))
         except TransientError:
             raise
         except Exception:
             log.exception("event_batch_broke", events=len(claim.rows))
             repeated(begin, lambda session: break_up(session, claim))
+            return []
 
 
-def _work_tried(begin: Begin, leases: work.Leases, context: Context) -> bool:
+def _work_tried(begin: Begin, leases: work.Leases, hints: Hints, context: Context) -> bool:
     """Work events that were tried before, each alone; True where more of them may wait."""
     for _ in range(TRIED_AT_ONCE):
         with begin() as session:
             claim = work.claim_tried(session, WebhookEvent, leases.terms)
         if claim is None:
             return False
-        _work_alone(begin, leases, claim, context)
+        hints.notify(_work_alone(begin, leases, claim, context))
     return True
 
 
-def _work_alone(begin: Begin, leases: work.Leases, claim: work.Claim[WebhookEvent], context: Context) -> None:
+def _work_alone(
+    begin: Begin, leases: work.Leases, claim: work.Claim[WebhookEvent], context: Context
+) -> list[PurchaseChanged]:
     with leases.held(claim.token):
-        repeated(begin, lambda session: settle_alone(session, claim, context, leases.terms))
+        return repeated(begin, lambda session: settle_alone(session, claim, context, leases.terms))

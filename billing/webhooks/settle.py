@@ -8,8 +8,9 @@ from sqlmodel import Session
 
 from billing import retry, work
 from billing.errors import TransientError
+from billing.messages import PurchaseChanged
 from billing.models import WebhookEvent
-from billing.purchases import completion
+from billing.purchases import changes, completion
 from billing.purchases.news import Context
 from billing.states import EventState, Outcome
 from billing.webhooks.events import StripeEvent, read_event
@@ -21,7 +22,7 @@ Ending = Outcome | Exception
 """What a handler came to: an outcome, or the error that broke it."""
 
 
-def settle_batch(session: Session, claim: work.Claim[WebhookEvent], context: Context) -> None:
+def settle_batch(session: Session, claim: work.Claim[WebhookEvent], context: Context) -> list[PurchaseChanged]:
     """The plain payments of a claim in a few statements, everything else through its handler."""
     pairs = [(row, read_event(row)) for row in work.resume(session, claim)]
     readable = [(row, event) for row, event in pairs if event is not None]
@@ -33,9 +34,12 @@ def settle_batch(session: Session, claim: work.Claim[WebhookEvent], context: Con
     for (row, _), ending in zip(pairs, endings, strict=True):
         _end(row, ending, context)
     log.info("events_worked", events=len(pairs), plain=len(payments))
+    return changes.noted(session)
 
 
-def settle_alone(session: Session, claim: work.Claim[WebhookEvent], context: Context, terms: work.LeaseTerms) -> None:
+def settle_alone(
+    session: Session, claim: work.Claim[WebhookEvent], context: Context, terms: work.LeaseTerms
+) -> list[PurchaseChanged]:
     """One event through its handler, unless it has cost too many workers."""
     for row in work.resume(session, claim):
         if work.is_worn_out(row, terms):
@@ -44,6 +48,7 @@ def settle_alone(session: Session, claim: work.Claim[WebhookEvent], context: Con
             with structlog.contextvars.bound_contextvars(request_id=row.request_id):
                 _end(row, _try(session, read_event(row), context), context)
                 log.info("event_worked", event_id=row.stripe_event_id, state=row.state, outcome=row.outcome)
+    return changes.noted(session)
 
 
 def break_up(session: Session, claim: work.Claim[WebhookEvent]) -> None:

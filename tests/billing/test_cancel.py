@@ -161,6 +161,6 @@ def test_a_cancel_in_a_race_with_its_create_ends_cancelled(office: Office, wish:
 
     office.desk = replace(office.desk, gateway=Raced(office.desk.now))
     for message in prepare_payment(office.desk, PreparePayment(purchase_id=purchase.id)):
-        assert isinstance(message, PreparePayment)
-        prepare_payment(office.desk, message)
+        if isinstance(message, PreparePayment):
+            prepare_payment(office.desk, message)
     assert office.load(purchase).state is P.CANCELLED

@@ -32,8 +32,8 @@ class Office:
         with self.desk.begin() as session:
             session.execute(text("UPDATE purchase SET due_at = clock_timestamp() WHERE due_at IS NOT NULL"))
         for message in prepare_payment(self.desk, PreparePayment(purchase_id=purchase.id)):
-            assert isinstance(message, PreparePayment)
-            prepare_payment(self.desk, message)
+            if isinstance(message, PreparePayment):
+                prepare_payment(self.desk, message)
         return self.load(purchase)
 
     def load(self, purchase: Purchase) -> Purchase:

@@ -11,13 +11,14 @@ import redis
 from billing import logs
 from billing.config import Settings
 from billing.ids import new_id
-from billing.messages import MESSAGES, AuditBalances, EventsWaiting, Message, PreparePayment
+from billing.messages import MESSAGES, AuditBalances, EventsWaiting, LinkStudent, Message, PreparePayment
 from workers.envelope import MOST_BYTES, complaint, complaint_about_item
 from workers.hints import Publisher
 
 SAMPLES: dict[type[Message], Message] = {
     PreparePayment: PreparePayment(purchase_id=new_id()),
     EventsWaiting: EventsWaiting(),
+    LinkStudent: LinkStudent(link_id=new_id()),
     AuditBalances: AuditBalances(),
 }
 

@@ -12,7 +12,7 @@ from billing.broker import HINT_MILLISECONDS, hint_key
 from billing.config import Settings
 from billing.errors import BrokerUnavailableError
 from billing.ids import new_id
-from billing.messages import EventsWaiting, PreparePayment
+from billing.messages import EventsWaiting, PreparePayment, PurchaseChanged
 from tests.support.environment import make_settings
 from tests.support.servers import RunningValkey, running_valkey
 from workers.hints import BrokerHints, Publisher
@@ -91,6 +91,21 @@ def test_the_sweepers_hints_ignore_the_key(valkey_url: str, hints: BrokerHints, 
     assert queues.llen("webhooks") == 3
 
 
+def test_the_changes_of_a_batch_are_one_message_to_the_doors(hints: BrokerHints, queues: "redis.Redis") -> None:
+    """Every door hears every change, so it had better hear few messages; nothing waits for them in a queue."""
+    ids = [new_id() for _ in range(200)]
+    with queues.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
+        channel.subscribe(PurchaseChanged.channel)
+        channel.get_message(timeout=1)
+        hints.notify([])
+        hints.notify([PurchaseChanged(purchase_id=one) for one in [*ids, *ids]])
+        message = channel.get_message(timeout=1)
+        assert message is not None
+        assert message["data"].decode().split() == [str(one) for one in ids]
+        assert channel.get_message(timeout=0.1) is None
+    assert queues.keys() == []
+
+
 @pytest.mark.parametrize("fate", ["freeze", "stop"])
 def test_a_broker_that_is_away_costs_a_moment_and_no_error(broker: RunningValkey, fate: str) -> None:
     """A task must end for its row, not wait for a hint that nothing depends on."""
@@ -101,6 +116,7 @@ def test_a_broker_that_is_away_costs_a_moment_and_no_error(broker: RunningValkey
     for _ in range(20):
         hints.send(PreparePayment(purchase_id=new_id()))
         hints.taken(EventsWaiting)
+        hints.notify([PurchaseChanged(purchase_id=new_id())])
     assert time.monotonic() - start < BOUND_SECONDS
     broker.thaw() if fate == "freeze" else broker.start()
     time.sleep(1.1)

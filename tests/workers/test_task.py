@@ -14,7 +14,7 @@ from billing.config import Settings
 from billing.db import Begin
 from billing.errors import DatabaseUnavailableError
 from billing.ids import new_id
-from billing.messages import AuditBalances, EventsWaiting, Message, PreparePayment
+from billing.messages import AuditBalances, EventsWaiting, Message, PreparePayment, PurchaseChanged
 from billing.models import BeatSlot, UnreadableMessage
 from tests.support.hints import KeptHints
 from workers import runtime
@@ -62,10 +62,12 @@ def replace(monkeypatch: pytest.MonkeyPatch, act: Callable[..., Any]) -> None:
 
 
 def test_what_a_use_case_returns_is_sent_on(perform: Perform, kept: KeptHints, monkeypatch: pytest.MonkeyPatch) -> None:
-    replace(monkeypatch, lambda _desk, message: [message, EventsWaiting()])
     purchase = new_id()
+    changed = PurchaseChanged(purchase_id=purchase)
+    replace(monkeypatch, lambda _desk, message: [message, changed, EventsWaiting()])
     perform(PreparePayment, purchase_id=str(purchase))
     assert kept.sent == [PreparePayment(purchase_id=purchase), EventsWaiting()]
+    assert kept.notified == [changed]
 
 
 def test_trouble_that_passes_is_a_warning(perform: Perform, logged: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
