@@ -9,7 +9,7 @@ from tests.support.factories import STANDARD_CENTS, STANDARD_MINUTES
 
 STUDENTS = text("""
     INSERT INTO student (email, email_verified, name, created_at)
-    SELECT 'student' || n || '@example.com', false, 'Ana', now() FROM generate_series(1, :students) AS n
+    SELECT :name || n || '@example.com', false, 'Ana', now() FROM generate_series(1, :students) AS n
     RETURNING id
 """)
 PURCHASES = text("""
@@ -17,9 +17,9 @@ PURCHASES = text("""
         id, scope, request_id, caller_email_verified, buyer_name, buyer_email, student_id, plan_version_id, plan_type,
         price_cents, currency, minutes, validity_days, state, payment_intent_id, accepted_at, give_up_at
     )
-    SELECT gen_random_uuid(), 'guest:x', 'backlog', false, 'Ana', 'x@example.com',
+    SELECT gen_random_uuid(), 'guest:x', CAST(:name AS text), false, 'Ana', 'x@example.com',
         (CAST(:ids AS bigint[]))[1 + n % :students], 2, 'package', :cents, 'eur', :minutes, 45, 'pending',
-        'pi_backlog_' || n, now(), now()
+        'pi_' || :name || '_' || n, now(), now()
     FROM generate_series(1, :events) AS n
 """)
 EVENTS = text("""
@@ -33,18 +33,20 @@ EVENTS = text("""
                     'metadata', json_build_object(CAST(:mark AS text), CAST(:installation AS text) || '\\:' || id)))
         )::text, 'UTF8'),
         'backlog', 'received', now(), now(), now()
-    FROM purchase WHERE request_id = 'backlog'
+    FROM purchase WHERE request_id = :name
 """)
 
 
-def add_backlog(begin: Begin, settings: Settings, *, events: int, students: int) -> dict[int, int]:
+def add_backlog(
+    begin: Begin, settings: Settings, *, events: int, students: int, name: str = "backlog"
+) -> dict[int, int]:
     """The minutes that each student has when all events are applied."""
     installation = str(Deployment.of(settings, begin).installation)
     with begin() as session:
-        ids = list(session.execute(STUDENTS, {"students": students}).scalars())
-        facts = {"ids": ids, "students": students, "events": events}
+        ids = list(session.execute(STUDENTS, {"students": students, "name": name}).scalars())
+        facts = {"name": name, "ids": ids, "students": students, "events": events}
         session.execute(PURCHASES, {**facts, "cents": STANDARD_CENTS, "minutes": STANDARD_MINUTES})
-        session.execute(EVENTS, {"mark": MARK, "installation": installation})
+        session.execute(EVENTS, {"mark": MARK, "installation": installation, "name": name})
     expected = dict.fromkeys(ids, 0)
     for number in range(1, events + 1):
         expected[ids[number % students]] += STANDARD_MINUTES

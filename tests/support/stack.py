@@ -117,7 +117,7 @@ class Stack:
         )
         self.settings = Settings.load(variables)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self._variables = {"PATH": path, "HOME": str(folder), "LANG": "C.UTF-8", **variables}
+        self.variables = {"PATH": path, "HOME": str(folder), "LANG": "C.UTF-8", **variables}
         self._folder = folder
         self.processes = self._make_processes()
         self.door = httpx2.Client(base_url=self.url, timeout=20)
@@ -137,7 +137,7 @@ class Stack:
         return {name: self._process(name, argv) for name, argv in lines.items()}
 
     def _process(self, name: str, argv: tuple[str, ...]) -> Process:
-        return Process(name, argv, self._variables, self._folder / f"{name}.log")
+        return Process(name, argv, self.variables, self._folder / f"{name}.log")
 
     def twin(self, name: str) -> Process:
         """A second process of this line, as on a second machine."""
