@@ -1,8 +1,10 @@
 """The end of an event's work: its effect, and its outcome on its row, in one transaction."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
+from sqlalchemy import text
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlmodel import Session
 
@@ -18,6 +20,14 @@ from billing.webhooks.handlers import handle
 from billing.webhooks.plain import lock_in_order, plain_payments
 
 log = structlog.get_logger(__name__)
+CLOSE = text("""
+    UPDATE webhook_event AS event
+    SET state = CASE over.outcome WHEN 'applied' THEN 'applied' ELSE 'ignored' END, outcome = over.outcome,
+        processed_at = :now, due_at = NULL, hint_at = NULL, lease_until = NULL, lease_token = NULL, hints = 0
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:outcomes AS text[])) AS over (id, outcome)
+    WHERE event.id = over.id
+""")
+
 Ending = Outcome | Exception
 """What a handler came to: an outcome, or the error that broke it."""
 
@@ -31,8 +41,7 @@ def settle_batch(session: Session, claim: work.Claim[WebhookEvent], context: Con
     if payments:
         completion.complete(session, list(payments.values()), context.deployment, now=context.now)
     endings = [Outcome.APPLIED if row.id in payments else _try(session, event, context) for row, event in pairs]
-    for (row, _), ending in zip(pairs, endings, strict=True):
-        _end(row, ending, context)
+    _end(session, [row for row, _ in pairs], endings, context)
     log.info("events_worked", events=len(pairs), plain=len(payments))
     return changes.noted(session)
 
@@ -46,8 +55,9 @@ def settle_alone(
             _die(row, f"lost {terms.lost_claims} times by the workers that had it")
         else:
             with structlog.contextvars.bound_contextvars(request_id=row.request_id):
-                _end(row, _try(session, read_event(row), context), context)
-                log.info("event_worked", event_id=row.stripe_event_id, state=row.state, outcome=row.outcome)
+                ending = _try(session, read_event(row), context)
+                _end(session, [row], [ending], context)
+                log.info("event_worked", event_id=row.stripe_event_id, ending=str(ending))
     return changes.noted(session)
 
 
@@ -69,16 +79,18 @@ def _try(session: Session, event: StripeEvent | None, context: Context) -> Endin
         return error
 
 
-def _end(row: WebhookEvent, ending: Ending, context: Context) -> None:
-    if isinstance(ending, Exception):
-        _put_off_or_die(row, ending)
-    elif ending is Outcome.WAIT:
-        _wait_or_park(row)
-    else:
-        row.outcome = ending
-        row.state = EventState.APPLIED if ending is Outcome.APPLIED else EventState.IGNORED
-        row.processed_at = context.now
-        work.close(row)
+def _end(session: Session, rows: Sequence[WebhookEvent], endings: Sequence[Ending], context: Context) -> None:
+    """Most events are over, and are closed in one statement; the others are put off, parked or dead."""
+    over: list[tuple[int | None, Outcome]] = []
+    for row, ending in zip(rows, endings, strict=True):
+        if isinstance(ending, Exception):
+            _put_off_or_die(row, ending)
+        elif ending is Outcome.WAIT:
+            _wait_or_park(row)
+        else:
+            over.append((row.id, ending))
+    values = {"ids": [row_id for row_id, _ in over], "outcomes": [outcome.value for _, outcome in over]}
+    session.execute(CLOSE, {**values, "now": context.now})
 
 
 def _put_off_or_die(row: WebhookEvent, error: Exception) -> None:
