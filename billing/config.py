@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails
 
 from billing.errors import ConfigurationError
+from billing.hosts import EVERY_HOST, checked_hosts, checked_origins
 
 STRIPE_API = "https://api.stripe.com"
 SERVICES_FILE = "services.env"
@@ -117,6 +118,8 @@ HttpUrl = Annotated[str, _one_of_schemes("https", "http")]
 Limit = Annotated[str, AfterValidator(_limit)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
 Secrets = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Hosts = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(checked_hosts)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(checked_origins)]
 
 
 class Settings(BaseModel):
@@ -149,6 +152,8 @@ class Settings(BaseModel):
     purchase_give_up_minutes: int = Field(default=15, ge=1, le=23 * 60)
     metrics_allow: Networks = LOOPBACK
     trusted_proxies: Networks = ()
+    allowed_hosts: Hosts = (EVERY_HOST,)
+    cors_origins: Origins = ()
     port: int = Field(default=8000, ge=1, le=65535)
     web_concurrency: int = Field(default=1, ge=1, le=64)
     mail_url: Annotated[str, _one_of_schemes("smtp", "smtps")] | None = Field(default=None, repr=False)
@@ -278,6 +283,8 @@ def _production_complaints(settings: Settings) -> list[str]:
         found.append(f"JWT_SECRET: the default or a short one; set {SECRET_BYTES} random bytes, or JWT_JWKS_URL")
     if DEVELOPMENT_SECRET_KEY in settings.secret_key:
         found.append(f"SECRET_KEY: the development key is known to everyone; set {SECRET_BYTES} random bytes")
+    if EVERY_HOST in settings.allowed_hosts:
+        found.append("ALLOWED_HOSTS: production answers to its own names only; list them: billing.example.com, …")
     if not urlsplit(settings.broker_url).password and not _is_loopback(settings.broker_url):
         found.append("BROKER_URL: a remote broker without a password; write scheme://user:password@host/…")
     return found

@@ -1,13 +1,16 @@
-"""JSON out: bodies, instants, money and hours as the contract writes them, and answers that need not be sent twice."""
+"""JSON out: bodies, what is written in them, and answers that need not be sent twice."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
+
+from billing.reads.written import euros, hours, instant, price_per_hour
+
+__all__ = ["Json", "etag_of", "euros", "hours", "instant", "matches", "price_per_hour", "with_etag"]
 
 
 class Json(Response):
@@ -36,24 +39,6 @@ def etag_of(body: bytes) -> str:
 
 def matches(request: Request, etag: str) -> bool:
     """Weak comparison, as If-None-Match asks for (RFC 9110, 13.1.2)."""
-    given = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    listed = ",".join(request.headers.getlist("if-none-match"))
+    given = [tag.strip().removeprefix("W/") for tag in listed.split(",")]
     return etag in given or "*" in given
-
-
-def euros(cents: int) -> str:
-    sign, whole = ("-", -cents) if cents < 0 else ("", cents)
-    return f"{sign}{whole // 100}.{whole % 100:02d}"
-
-
-def hours(minutes: int) -> str:
-    """Half up at two places: 50 minutes are 0.83."""
-    sign, whole = ("-", -minutes) if minutes < 0 else ("", minutes)
-    return sign + euros((whole * 100 + 30) // 60)
-
-
-def price_per_hour(cents: int, minutes: int) -> str:
-    return euros((cents * 120 + minutes) // (2 * minutes))
-
-
-def instant(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -10,12 +10,17 @@ from starlette.types import ASGIApp
 
 from billing.config import Settings
 from web.balances import BalanceRoutes
+from web.bookings import BookingRoutes
 from web.door import Door
 from web.edge import Edge
 from web.health import HealthRoutes
+from web.histories import HistoryRoutes
+from web.openapi.routes import DocumentRoutes
 from web.paths import PREFIXES
 from web.plans import PlanRoutes
 from web.purchases import PurchaseRoutes
+from web.shutdown import told_of_the_end
+from web.streams import PurchaseEvents
 from web.stripe_config import StripeConfigRoutes
 from web.webhooks import StripeWebhook
 
@@ -29,26 +34,38 @@ def create_app(settings: Settings) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
         door.open()
+        await door.limits.open()
         gc.collect()
         gc.freeze()
         gc.set_threshold(*RARELY)
-        yield
+        with told_of_the_end(door.waiting.end):
+            yield
         await door.close()
 
-    return Edge(Router(list(_routes(door)), redirect_slashes=False, lifespan=lifespan), settings.app_env)
+    return Edge(Router(list(_routes(door)), redirect_slashes=False, lifespan=lifespan), settings)
 
 
 def _routes(door: Door) -> Iterator[Route]:
     """Those that come in crowds stand first."""
     webhook = StripeWebhook(door, door.settings.stripe_webhook_secret)
     purchases, plans, balances = PurchaseRoutes(door), PlanRoutes(door), BalanceRoutes(door)
-    stripe_config, health = StripeConfigRoutes(door), HealthRoutes(door)
+    histories, bookings = HistoryRoutes(door), BookingRoutes(door)
+    events, stripe_config, health = PurchaseEvents(door), StripeConfigRoutes(door), HealthRoutes(door)
+    document = DocumentRoutes(door)
     for prefix in reversed(PREFIXES):
         yield Route(f"{prefix}webhooks/stripe/", webhook, methods=["POST"])
         yield Route(f"{prefix}purchase/initiate/", purchases.initiate, methods=["POST"])
         yield Route(f"{prefix}purchase/{{task_id:uuid}}/", purchases.status)
+        yield Route(f"{prefix}purchase/{{task_id:uuid}}/events/", events, methods=["GET"])
+        yield Route(f"{prefix}purchase/{{task_id:uuid}}/cancel/", purchases.cancel, methods=["POST"])
         yield Route(f"{prefix}pricing-plans/", plans.pricing_plans)
         yield Route(f"{prefix}student-balance/", balances.summary)
+        yield Route(f"{prefix}student-balance/history/", histories.history)
+        yield Route(f"{prefix}student-balance/purchases/", histories.purchases)
+        yield Route(f"{prefix}student-balance/ledger/", histories.ledger)
+        yield Route(f"{prefix}student-balance/check-booking/", bookings.check)
         yield Route(f"{prefix}stripe/config/", stripe_config.config)
+    yield Route("/api/finances/openapi.json", document.document)
+    yield Route("/api/finances/docs", document.page)
     yield Route("/healthz", health.live)
     yield Route("/readyz", health.ready)

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from starlette.requests import Request
 
 from billing.config import Settings
 from billing.db import begin_async, connect_async
@@ -17,8 +18,11 @@ from billing.secrets import Vault
 from billing.webhooks.accept import IncomingEvent
 from billing.webhooks.accept import accept as accept_events
 from billing.work.group_commit import GroupCommit
-from web.auth import Authenticator
+from web.auth import Authenticator, Identity
+from web.limits import PurchaseLimits
+from web.links import Links
 from web.queue import HintQueue
+from web.waiting import Waiting
 
 T = TypeVar("T")
 
@@ -38,6 +42,7 @@ class Door:
         self._engine = connect_async(settings.database_url, "web", pool_size=CONNECTIONS)
         # A read is one statement: without BEGIN and COMMIT around it, it is one round trip as well.
         self._reads = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.waiting = Waiting(settings.redis_url, self.ask, PATIENCE_SECONDS)
         self._give_up_after = timedelta(minutes=settings.purchase_give_up_minutes)
         self.purchases = GroupCommit(
             self._accept_purchases, after=self._hint_purchases, most=256, patience_seconds=PATIENCE_SECONDS
@@ -45,36 +50,58 @@ class Door:
         self.events = GroupCommit(
             self._accept_events, after=self._hint_events, most=256, patience_seconds=PATIENCE_SECONDS
         )
+        self.limits = PurchaseLimits(settings, self.purchases, self.ask)
+        self.links = Links(self.ask, self.change, self.hints.send)
 
     def open(self) -> None:
         self.hints.start()
+        self.waiting.open()
 
     async def close(self) -> None:
+        await self.waiting.close()
         await asyncio.gather(self.purchases.close(), self.events.close())
+        await self.limits.close()
         await asyncio.to_thread(self.hints.stop)
         await self._engine.dispose()
 
+    async def student(self, request: Request) -> Identity:
+        """The caller of a route about a student's own hours: what guests bought for a proven address is theirs."""
+        identity = await self.callers.required(request)
+        await self.links.greet(identity, request.scope["request_id"])
+        return identity
+
     async def ask(self, query: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """The answer of a read. Raises DatabaseUnavailableError when it takes too long.
+        """The answer of a read. Raises DatabaseUnavailableError when it takes too long."""
+        return await self._bounded(self._reads, query)
 
-        It runs as a task of its own: a driver that waits for a frozen server does not give up when it is told to.
+    async def change(self, act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """The answer of an act in a transaction; where the connection is lost it is done again, so it must bear that.
+
+        Raises DatabaseUnavailableError when it takes too long.
         """
-        asking = asyncio.create_task(self._ask(query))
-        done, _ = await asyncio.wait([asking], timeout=PATIENCE_SECONDS)
-        if done:
-            return asking.result()
-        asking.add_done_callback(_forget)
-        asking.cancel()
-        raise DatabaseUnavailableError("the database did not answer in time")
+        return await self._bounded(self._engine, act)
 
-    async def _ask(self, query: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def _bounded(self, engine: AsyncEngine, query: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """As a task of its own: a driver that waits for a frozen server does not give up when it is told to."""
+        asking = asyncio.create_task(self._ask(engine, query))
         try:
-            return await self._ask_once(query)
-        except DatabaseUnavailableError:  # perhaps only this connection: one of the pool that a restart has cut
-            return await self._ask_once(query)
+            done, _ = await asyncio.wait([asking], timeout=PATIENCE_SECONDS)
+        finally:
+            if not asking.done():
+                asking.add_done_callback(_forget)
+                asking.cancel()
+        if not done:
+            raise DatabaseUnavailableError("the database did not answer in time")
+        return asking.result()
 
-    async def _ask_once(self, query: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        async with begin_async(self._reads) as connection:
+    async def _ask(self, engine: AsyncEngine, query: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        try:
+            return await self._ask_once(engine, query)
+        except DatabaseUnavailableError:  # perhaps only this connection: one of the pool that a restart has cut
+            return await self._ask_once(engine, query)
+
+    async def _ask_once(self, engine: AsyncEngine, query: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        async with begin_async(engine) as connection:
             return await query(connection)
 
     async def _accept_purchases(self, requests: Sequence[PurchaseRequest]) -> Sequence[AcceptedPurchase | BillingError]:

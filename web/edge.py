@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from billing.config import AppEnv
+from billing.config import AppEnv, Settings
 from billing.ids import new_id
 from billing.logs import bind_request_id
 from web.errors import UNEXPECTED, ClientGoneError, problem_of
+from web.origins import ForeignPages, OwnNames, answer_preflight
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("web")
 
@@ -32,9 +33,12 @@ SLOW_SECONDS = 1.0
 
 
 class Edge:
-    def __init__(self, app: ASGIApp, app_env: AppEnv) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._headers = (*SECURITY_HEADERS, HTTPS_ONLY) if app_env is AppEnv.PRODUCTION else SECURITY_HEADERS
+        is_https_only = settings.app_env is AppEnv.PRODUCTION
+        self._headers = (*SECURITY_HEADERS, HTTPS_ONLY) if is_https_only else SECURITY_HEADERS
+        self._names = OwnNames(settings.allowed_hosts)
+        self._pages = ForeignPages(settings.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -43,10 +47,15 @@ class Edge:
         scope["app"] = self  # with it, Starlette raises for 404 and 405 in place of answering them
         scope["request_id"] = request_id = _request_id(scope)
         bind_request_id(request_id)
-        answer = _Answer(send, (*self._headers, (b"x-request-id", request_id.encode())))
+        headers = (*self._headers, *self._pages.headers(scope), (b"x-request-id", request_id.encode()))
+        answer = _Answer(send, headers)
         began = time.perf_counter()
         try:
-            await self._app(scope, receive, answer.send)
+            self._names.check(scope)
+            if self._pages.is_preflight(scope):
+                await answer_preflight(answer.send)
+            else:
+                await self._app(scope, receive, answer.send)
         except ClientGoneError:
             pass
         except Exception as error:  # the one boundary at which every error becomes an answer
@@ -55,7 +64,7 @@ class Edge:
 
 
 class _Answer:
-    """Adds the headers of every answer, and remembers what was answered."""
+    """Adds the headers of every answer that it does not bring itself, and remembers what was answered."""
 
     def __init__(self, send: Send, headers: Headers) -> None:
         self._send = send
@@ -65,10 +74,10 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = [*message["headers"], *self._headers]
-            if not any(name == b"cache-control" for name, _ in message["headers"]):
-                headers.append(NO_STORE)
-            message = {**message, "headers": headers}
+            given = {name for name, _ in message["headers"]}
+            given.discard(b"vary")
+            added = [header for header in (*self._headers, NO_STORE) if header[0] not in given]
+            message = {**message, "headers": [*message["headers"], *added]}
         await self._send(message)
 
 

@@ -8,7 +8,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from billing.errors import DatabaseUnavailableError
+from billing.errors import TransientError
 from billing.plans import PlanOnSale
 from billing.reads.plans import plans_on_sale
 from billing.states import PlanType
@@ -55,6 +55,7 @@ class PlanRoutes:
 
     async def pricing_plans(self, request: Request) -> Response:
         """Browsers may keep it, but ask each time: a changed price shows everywhere within two seconds."""
+        await self._door.callers.optional(request)
         return with_etag(request, Json(await self._current(), headers={"Cache-Control": "public, no-cache"}))
 
     async def _current(self) -> bytes:
@@ -77,7 +78,7 @@ class PlanRoutes:
         try:
             plans = await self._door.ask(plans_on_sale)
             self._body, self._read_at = orjson.dumps([_listed(plan) for plan in plans]), began
-        except DatabaseUnavailableError:
+        except TransientError:
             return
         finally:
             self._reading = None

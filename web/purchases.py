@@ -1,72 +1,133 @@
 """Buying: a wish becomes a committed row and a 202; its status is read from the row."""
 
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
 from uuid import UUID
 
-import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
 from billing.clock import utc_now
+from billing.errors import LockTimeoutError, TransientError
 from billing.ids import new_id
+from billing.messages import PreparePayment
 from billing.purchases.accept import AcceptedPurchase, PurchaseRequest
-from billing.reads.purchases import PurchaseView, find_purchase
-from billing.secrets import UnreadableSecretError
+from billing.purchases.cancel import request_cancel
+from billing.reads.purchases import PurchaseView
 from billing.states import PurchaseState
-from web.answers import Json, euros, instant, with_etag
+from web.addresses import client_address
+from web.answers import Json, with_etag
 from web.auth import Identity
 from web.bodies import read_json
 from web.door import Door
-from web.errors import not_found
+from web.errors import HttpError, not_found, unavailable
 from web.idempotency import digest, idempotency_key, scope_of
 from web.paths import purchase_events_path, purchase_path
 from web.plans import plan_details
+from web.prefer import applied, wait_seconds
+from web.purchase_resource import MESSAGES, PurchaseResource
 from web.schemas import PurchaseBody
+from web.waiting import Follower, unless_gone
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger("web.purchases")
+S = PurchaseState
 
-MESSAGES = {
-    PurchaseState.QUEUED: "Your purchase is accepted; its payment is being prepared.",
-    PurchaseState.PENDING: "The payment can be made now.",
-    PurchaseState.PROCESSING: "The payment is being processed.",
-    PurchaseState.COMPLETED: "The payment arrived and the hours are credited.",
-    PurchaseState.FAILED: "The payment did not succeed.",
-    PurchaseState.CANCELLED: "The purchase was cancelled.",
-    PurchaseState.EXPIRED: "The purchase was not paid in time.",
-    PurchaseState.REFUNDED: "The purchase was refunded.",
+UNCANCELLED = {
+    S.COMPLETED: "The purchase was paid; it can be refunded, but not cancelled.",
+    S.REFUNDED: "The purchase was refunded already.",
+    S.EXPIRED: "The purchase expired unpaid; nothing can be charged for it any more.",
+    S.FAILED: "The purchase failed; nothing can be charged for it.",
 }
+UNDER_WAY = "The payment is under way and cannot be cancelled now."
 
 
 class PurchaseRoutes:
     def __init__(self, door: Door) -> None:
         self._door = door
+        self._waiting = door.waiting
+        self._resource = PurchaseResource(door)
 
     async def initiate(self, request: Request) -> Response:
         identity = await self._door.callers.optional(request)
         key = idempotency_key(request)
         body = PurchaseBody.of(await read_json(request))
         wish = _wish(body, key, identity, request.scope["request_id"])
-        return self._accepted(await self._door.purchases.submit(wish))
+        address = client_address(request, self._door.settings.trusted_proxies)
+        accepted = await self._door.limits.submit(wish, address)
+        wait = wait_seconds(request)
+        return self._accepted(accepted) if wait is None else await self._prepared(request, accepted, wait)
 
     async def status(self, request: Request) -> Response:
-        identity = await self._door.callers.optional(request)
-        purchase_id: UUID = request.path_params["task_id"]
-        purchase = await self._door.ask(lambda connection: find_purchase(connection, purchase_id))
-        if purchase is None or not self._may_follow(request, identity, purchase):
-            raise not_found()
-        return with_etag(request, Json(self._resource(purchase)))
+        wait = wait_seconds(request)
+        with self._waiting.following(request.path_params["task_id"]) as follower:
+            purchase = await self._resource.of_its_buyer(request, follower)
+            answer = with_etag(request, self._shown(purchase))
+            if wait is None:
+                return answer
+            if answer.status_code == 304 or (purchase.state is S.QUEUED and not request.headers.get("if-none-match")):
+                shown = self._resource.content(purchase)
+                await self._wait(request, follower, lambda found: self._resource.content(found) != shown, wait)
+                answer = with_etag(request, self._shown(follower.seen or purchase))
+            return applied(answer, wait)
 
-    def _may_follow(self, request: Request, identity: Identity | None, purchase: PurchaseView) -> bool:
-        """The caller who made it, or whoever holds its access token."""
-        if identity and identity.sub == purchase.caller_sub:
-            return True
-        tokens = (request.headers.get("x-access-token"), request.query_params.get("access_token"))
-        return any(token and self._door.vault.is_access_token(purchase.id, token) for token in tokens)
+    async def cancel(self, request: Request) -> Response:
+        """Wished twice is wished once, so a key is looked at and not kept."""
+        idempotency_key(request)
+        wait = wait_seconds(request)
+        with self._waiting.following(request.path_params["task_id"]) as follower:
+            purchase = await self._resource.of_its_buyer(request, follower)
+            state = await self._wish_cancelled(purchase.id)
+            if wait is None:
+                return _cancelling(purchase.id, state)
+            await self._first_look(follower)
+            await self._wait(request, follower, _is_decided, wait)
+            return applied(self._cancelled(follower.seen, purchase.id, state), wait)
+
+    async def _prepared(self, request: Request, accepted: AcceptedPurchase, wait: int) -> Response:
+        """The purchase with what its payment needs, or with why there will be none; still a 202 where that takes long.
+
+        Once it is committed, no trouble may keep the caller from knowing its id.
+        """
+        with self._waiting.following(accepted.id) as follower:
+            await self._first_look(follower)
+            is_there = await self._wait(request, follower, lambda found: found.state is not S.QUEUED, wait)
+            if not is_there or follower.seen is None:
+                return applied(self._accepted(accepted), wait)
+            answer = self._shown(follower.seen, 201)
+        answer.headers["Location"] = purchase_path(accepted.id)
+        answer.headers["X-Access-Token"] = self._door.vault.access_token(accepted.id)
+        return applied(_marked(answer, accepted), wait)
+
+    @staticmethod
+    async def _first_look(follower: Follower) -> None:
+        follower.seen = None
+        with suppress(TransientError):  # the look of each second finds it when the database is back
+            await follower.read()
+
+    async def _wait(
+        self, request: Request, follower: Follower, is_awaited: Callable[[PurchaseView], bool], seconds: int
+    ) -> bool:
+        return await unless_gone(request.receive, self._waiting.until(follower, is_awaited, seconds))
+
+    async def _wish_cancelled(self, purchase_id: UUID) -> PurchaseState:
+        now = utc_now()
+        try:
+            state = await self._door.change(lambda connection: request_cancel(connection, purchase_id, now=now))
+        except LockTimeoutError as error:
+            raise unavailable() from error
+        if state is None:
+            raise not_found()
+        self._door.hints.send(PreparePayment(purchase_id=purchase_id))
+        return state
+
+    def _cancelled(self, found: PurchaseView | None, purchase_id: UUID, state: PurchaseState) -> Response:
+        if found is None or not _is_decided(found):
+            return _cancelling(purchase_id, state if found is None else found.state)
+        if found.state is S.CANCELLED:
+            return self._shown(found)
+        raise HttpError(409, "invalid_state", UNCANCELLED.get(found.state, UNDER_WAY))
 
     def _accepted(self, accepted: AcceptedPurchase) -> Response:
         headers = {"Location": purchase_path(accepted.id), "Retry-After": "1"}
-        if accepted.is_replay:
-            headers["Idempotent-Replayed"] = "true"
         content = {
             "success": True,
             "task_id": str(accepted.id),
@@ -77,33 +138,27 @@ class PurchaseRoutes:
             "plan_details": plan_details(accepted.plan),
             "message": MESSAGES[accepted.state],
         }
-        return Json(content, 202, headers)
+        return _marked(Json(content, 202, headers), accepted)
 
-    def _resource(self, purchase: PurchaseView) -> dict[str, Any]:
-        error = {"error_type": purchase.error_type} if purchase.error_type else {}
-        return {
-            "success": True,
-            "task_id": str(purchase.id),
-            "status": purchase.state,
-            "client_secret": self._client_secret(purchase),
-            "payment_intent_id": purchase.payment_intent_id,
-            "transaction_id": purchase.transaction_id,
-            "publishable_key": self._door.settings.stripe_publishable_key,
-            "plan_details": plan_details(purchase.plan),
-            "refunded_eur": euros(purchase.refunded_cents),
-            **error,
-            "message": (purchase.error_type and purchase.error_message) or MESSAGES[purchase.state],
-            "timeline": [{"step": step, "at": instant(at)} for step, at in purchase.timeline],
-        }
+    def _shown(self, purchase: PurchaseView, status_code: int = 200) -> Response:
+        return Json(self._resource.content(purchase), status_code)
 
-    def _client_secret(self, purchase: PurchaseView) -> str | None:
-        if purchase.sealed_secret is None:
-            return None
-        try:
-            return self._door.vault.open(purchase.sealed_secret)
-        except UnreadableSecretError:  # its key was removed too early: everything else about it can still be told
-            log.exception("client_secret_unreadable", purchase_id=str(purchase.id))
-            return None
+
+def _marked(answer: Response, accepted: AcceptedPurchase) -> Response:
+    if accepted.is_replay:
+        answer.headers["Idempotent-Replayed"] = "true"
+    return answer
+
+
+def _is_decided(purchase: PurchaseView) -> bool:
+    """A worker did what was wished, or dropped the wish because it could not."""
+    return purchase.is_final or not purchase.is_cancel_wished
+
+
+def _cancelling(purchase_id: UUID, state: PurchaseState) -> Response:
+    path = purchase_path(purchase_id)
+    content = {"success": True, "id": str(purchase_id), "status": state, "status_url": path}
+    return Json(content, 202, {"Location": path, "Retry-After": "1"})
 
 
 def _wish(body: PurchaseBody, key: str | None, identity: Identity | None, request_id: str) -> PurchaseRequest:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StrictStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StrictStr, ValidationError, WithJsonSchema
 
-from web.emails import normalised
+from web.emails import EMAIL_LENGTH, normalised
 from web.errors import HttpError
 
 NAME_LENGTH = 150
@@ -59,10 +59,32 @@ def _amount(value: object) -> Decimal:
     return Decimal(value)
 
 
-BuyerName = Annotated[StrictStr, AfterValidator(_buyer_name)]
-Email = Annotated[StrictStr, AfterValidator(normalised)]
-PlanId = Annotated[int, BeforeValidator(_plan_id)]
-Cents = Annotated[int, BeforeValidator(_cents)]
+AS_NAME = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": NAME_LENGTH,
+    "description": "Letters of any script, marks, spaces, apostrophes, full stops and hyphens; it is trimmed.",
+}
+AS_EMAIL = {"type": "string", "format": "email", "maxLength": EMAIL_LENGTH}
+AS_PLAN_ID = {
+    "anyOf": [
+        {"type": "integer", "minimum": 1, "maximum": LARGEST_ID},
+        {"type": "string", "pattern": f"^{DIGITS.pattern}$"},
+    ]
+}
+AS_PRICE = {
+    "description": "What the buyer was shown: another price than the present one is refused. In euros.",
+    "anyOf": [
+        {"type": "string", "pattern": f"^{AMOUNT.pattern}$"},
+        {"type": "number", "exclusiveMinimum": 0, "maximum": HIGHEST_PRICE_EUROS, "multipleOf": 0.01},
+    ],
+}
+"""What is read here, as the OpenAPI document tells it."""
+
+BuyerName = Annotated[StrictStr, AfterValidator(_buyer_name), WithJsonSchema(AS_NAME)]
+Email = Annotated[StrictStr, AfterValidator(normalised), WithJsonSchema(AS_EMAIL)]
+PlanId = Annotated[int, BeforeValidator(_plan_id), WithJsonSchema(AS_PLAN_ID)]
+Cents = Annotated[int, BeforeValidator(_cents), WithJsonSchema(AS_PRICE)]
 
 
 class Body(BaseModel):
@@ -85,11 +107,12 @@ class StudentInfo(Body):
 
 
 class PurchaseBody(Body):
-    """A wish to buy. `expected_price_eur` is held in cents: what the buyer was shown, never what he pays."""
+    """A wish to buy. The price in it is what the buyer was shown, never what he pays."""
 
     plan_id: PlanId
     student_info: StudentInfo
     expected_price_eur: Cents | None = None
+    """Held in cents, once it is read."""
 
 
 COMPLAINTS: Mapping[str, str] = {

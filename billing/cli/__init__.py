@@ -8,7 +8,9 @@ import typer
 
 from billing.errors import BillingError, ConfigurationError
 
-COMMANDS = ("up", "migrate", "plans", "token", "demo", "audit")
+COMMANDS = (
+    "up", "migrate", "plans", "students", "events", "deadletters", "token", "demo", "trigger", "audit", "doctor",
+)  # fmt: skip
 """Each is a module of its name here, with a function of that name or, for a noun with verbs, an `app`."""
 
 

@@ -45,7 +45,7 @@ class HourLot(Minutes, table=True):
         CheckConstraint("value_cents >= 0", name="value_not_negative"),
         CheckConstraint("expires_at > starts_at", name="expires_after_start"),
         CheckConstraint("(origin = 'purchase') = (purchase_id IS NOT NULL)", name="purchases_are_named"),
-        Index("ix_hour_lot_student", "student_id", "expires_at"),
+        Index("ix_hour_lot_student", "student_id", "expires_at", "id"),
         Index("ix_hour_lot_spendable", "student_id", "expires_at", postgresql_where=text("minutes_left > 0")),
         Index("ix_hour_lot_expiry", "expires_at", "id", postgresql_where=text("minutes_left > 0")),
         *conservation(),

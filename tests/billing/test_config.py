@@ -35,6 +35,7 @@ PRODUCTION = {
     "STRIPE_PUBLISHABLE_KEY": "pk_live_of_the_tests",
     "JWT_SECRET": f"jwt-{LONG}",
     "SECRET_KEY": f"key-{LONG}",
+    "ALLOWED_HOSTS": "billing.example.com",
 }
 
 
@@ -355,3 +356,43 @@ def test_settings_are_frozen() -> None:
     settings = load(NEEDED)
     with pytest.raises(ValueError, match="frozen"):
         settings.port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("ALLOWED_HOSTS", "Billing.Example.com, *.example.org", ("billing.example.com", "*.example.org")),
+        ("ALLOWED_HOSTS", "10.0.0.1,[::1],localhost", ("10.0.0.1", "[::1]", "localhost")),
+        ("ALLOWED_HOSTS", "", ("*",)),
+        ("CORS_ORIGINS", "https://Shop.example.com, http://localhost:3000", None),
+        ("CORS_ORIGINS", "", ()),
+    ],
+)
+def test_hosts_and_origins_are_lists(name: str, given: str, expected: tuple[str, ...] | None) -> None:
+    """Everything in development, nothing from elsewhere: a newcomer's browser works, a stranger's page does not."""
+    origins = ("https://shop.example.com", "http://localhost:3000")
+    assert getattr(load(NEEDED, {name: given}), name.lower()) == (origins if expected is None else expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        *(("ALLOWED_HOSTS", given) for given in (",", "https://a.example", "a.example:8000", "a b", "*a.example", "-")),
+        *(("ALLOWED_HOSTS", given) for given in ("a.*.example", "a..example", "**", "a.example/", "[g]")),
+        *(("CORS_ORIGINS", given) for given in ("*", "null", "shop.example.com", "https://*.example.com")),
+        *(("CORS_ORIGINS", given) for given in ("https://a.example/", "https://a.example:443", "ftp://a.example")),
+    ],
+)
+def test_a_wrong_host_or_origin_stops_the_boot(name: str, given: str) -> None:
+    """A pattern that matches nothing locks callers out, one that matches too much lets strangers in."""
+    (line,) = complaints(NEEDED, {name: given})
+    assert line.startswith(f"{name}: ")
+    assert "; write " in line
+
+
+@pytest.mark.parametrize("hosts", ["", "*", "billing.example.com,*"])
+def test_production_answers_to_its_own_names_only(hosts: str) -> None:
+    """A request for another name is a mistake, or an attempt to have links and caches speak for somebody else."""
+    (line,) = complaints(PRODUCTION, {"ALLOWED_HOSTS": hosts})
+    assert line.startswith("ALLOWED_HOSTS: ")
+    assert "; list them" in line

@@ -15,7 +15,7 @@ from billing import ledger, work
 from billing.db import Begin
 from billing.deployment import Deployment
 from billing.ids import new_id
-from billing.messages import EventsWaiting, Message
+from billing.messages import EventsWaiting, Message, PurchaseChanged
 from billing.models import Purchase, WebhookEvent
 from billing.purchases.news import Context
 from billing.states import EventState, Outcome, PurchaseState
@@ -123,6 +123,26 @@ def test_the_timeline_tells_paid_before_credited(desk: Desk) -> None:
     with desk.begin() as session:
         steps = session.execute(text("SELECT step FROM purchase_transition ORDER BY id")).scalars().all()
     assert steps == ["paid", "credited"]
+
+
+def test_whoever_waits_for_what_a_batch_changed_is_told(desk: Desk) -> None:
+    """Paid in the plain way, and declined through a handler; what was late changed nothing."""
+    paid, declined, late = desk.buy(), desk.buy(), desk.buy(P.CANCELLED)
+    desk.hear_paid(paid)
+    desk.hear("payment_intent.payment_failed", declined)
+    desk.hear("payment_intent.processing", late)
+    desk.drain()
+    assert {change.purchase_id for change in desk.hints.notified} == {paid.id, declined.id}
+    assert len(desk.hints.notified) == 2
+
+
+def test_what_an_event_alone_changed_is_told_too(desk: Desk) -> None:
+    purchase = desk.buy()
+    desk.hear_paid(purchase)
+    with desk.begin() as session:
+        session.execute(text("UPDATE webhook_event SET attempts = 1"))
+    desk.drain()
+    assert desk.hints.notified == [PurchaseChanged(purchase_id=purchase.id)]
 
 
 def test_three_events_of_one_payment_credit_once(desk: Desk) -> None:

@@ -23,7 +23,7 @@ from billing.gateway import (
     StripeRefusedUsError,
 )
 from billing.ids import installation_mark, new_id
-from billing.messages import PreparePayment
+from billing.messages import PreparePayment, PurchaseChanged
 from billing.purchases.payment import prepare_payment
 from billing.secrets import Vault
 from billing.states import PurchaseState
@@ -57,6 +57,20 @@ def test_a_queued_purchase_gets_an_intent_of_its_frozen_price(office: Office, va
 def test_nothing_personal_goes_to_stripe_with_an_intent(office: Office) -> None:
     office.work(office.buy(email="private.person@example.com"))
     assert "private.person" not in repr(office.gateway.creates)
+
+
+def test_whoever_waits_for_a_payment_is_told(office: Office) -> None:
+    """The intent, why it takes longer, or that there will be none: each is news to the buyer."""
+    purchase = office.buy()
+    changed = PurchaseChanged(purchase_id=purchase.id)
+    office.fail_with(unreachable())
+    hint = PreparePayment(purchase_id=purchase.id)
+    assert prepare_payment(office.desk, hint) == [changed]
+    assert office.load(purchase).error_type == "api_connection_error"
+    with office.desk.begin() as session:
+        session.execute(text("UPDATE purchase SET due_at = clock_timestamp()"))
+    assert prepare_payment(office.desk, hint) == [changed]
+    assert office.load(purchase).state is P.PENDING
 
 
 def test_a_second_hint_for_a_prepared_purchase_calls_nobody(office: Office) -> None:

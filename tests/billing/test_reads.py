@@ -3,19 +3,20 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.db import Begin, begin_async, connect_async
 from billing.ids import new_id
-from billing.models import HourLot
-from billing.reads.balances import LOTS, balance_of_address, balance_of_caller
+from billing.models import HourLot, PurchaseTransition
+from billing.reads.balances import LOTS, balance_of
 from billing.reads.plans import plans_on_sale
-from billing.reads.purchases import find_purchase
+from billing.reads.purchases import TimelineStep, find_purchases, find_versions
 from billing.reads.readiness import look_at_database
-from billing.states import LotOrigin, Step
+from billing.reads.whose import of_address, of_caller
+from billing.states import LotOrigin, PurchaseState, Step
 from tests.support.factories import add_purchase, add_student
 
 T = TypeVar("T")
@@ -42,9 +43,10 @@ def test_each_read_is_one_statement(database_url: str, begin: Begin, now: dateti
     reads: list[Callable[[AsyncConnection], Awaitable[object]]] = [
         plans_on_sale,
         look_at_database,
-        lambda connection: find_purchase(connection, purchase.id),
-        lambda connection: balance_of_caller(connection, sub="x", verified_email="ana@example.com", now=now),
-        lambda connection: balance_of_address(connection, "ana@example.com", now=now),
+        lambda connection: find_purchases(connection, [purchase.id]),
+        lambda connection: find_versions(connection, [purchase.id]),
+        lambda connection: balance_of(connection, of_caller("x", "ana@example.com"), now=now),
+        lambda connection: balance_of(connection, of_address("ana@example.com"), now=now),
     ]
     for read in reads:
         answer, statements = ask(database_url, read)
@@ -52,8 +54,8 @@ def test_each_read_is_one_statement(database_url: str, begin: Begin, now: dateti
 
 
 def test_what_is_not_there_is_none(database_url: str, now: datetime) -> None:
-    assert ask(database_url, lambda connection: find_purchase(connection, new_id()))[0] is None
-    assert ask(database_url, lambda connection: balance_of_address(connection, "x@example.com", now=now))[0] is None
+    assert ask(database_url, lambda connection: find_purchases(connection, [new_id()]))[0] == {}
+    assert ask(database_url, lambda connection: balance_of(connection, of_address("x@example.com"), now=now))[0] is None
 
 
 def test_a_plan_counts_from_when_it_is_effective_and_in_its_last_version(database_url: str, begin: Begin) -> None:
@@ -74,9 +76,24 @@ def test_a_plan_counts_from_when_it_is_effective_and_in_its_last_version(databas
 
 def test_a_timeline_begins_with_the_acceptance(database_url: str, begin: Begin, now: datetime) -> None:
     purchase = add_purchase(begin, at=now)
-    view, _ = ask(database_url, lambda connection: find_purchase(connection, purchase.id))
-    assert view is not None
-    assert list(view.timeline) == [(Step.ACCEPTED, now)]
+    views, _ = ask(database_url, lambda connection: find_purchases(connection, [purchase.id]))
+    assert views[purchase.id].timeline == [TimelineStep(0, Step.ACCEPTED, PurchaseState.QUEUED, now)]
+
+
+def test_a_version_is_that_of_what_is_shown(database_url: str, begin: Begin, now: datetime) -> None:
+    """The look each second compares the two; where they differed for nothing, it would wake everybody for ever."""
+    trouble: dict[str, Any] = {"error_type": "api_error", "error_message": "Away.", "cancel_requested_at": now}
+    purchases = [add_purchase(begin, at=now), add_purchase(begin, at=now, **trouble)]
+    with begin() as session:
+        for step in (Step.INTENT_CREATED, Step.PAYMENT_PROCESSING):
+            state = PurchaseState.PENDING
+            session.add(PurchaseTransition(purchase_id=purchases[0].id, step=step, state=state, cause="test", at=now))
+            session.flush()
+    ids = [purchase.id for purchase in purchases]
+    views, _ = ask(database_url, lambda connection: find_purchases(connection, ids))
+    versions, _ = ask(database_url, lambda connection: find_versions(connection, ids))
+    assert versions == {purchase_id: view.version for purchase_id, view in views.items()}
+    assert [versions[purchase_id].serial for purchase_id in ids] == [2, 0]
 
 
 def test_sums_do_not_depend_on_how_many_lots_are_shown(database_url: str, begin: Begin, now: datetime) -> None:
@@ -105,6 +122,6 @@ def test_sums_do_not_depend_on_how_many_lots_are_shown(database_url: str, begin:
             """),
             total,
         )
-    view, _ = ask(database_url, lambda connection: balance_of_address(connection, "ana@example.com", now=now))
+    view, _ = ask(database_url, lambda connection: balance_of(connection, of_address("ana@example.com"), now=now))
     assert view is not None
     assert (view.minutes_expired, view.minutes_remaining, len(view.packages)) == (LOTS + 50, 0, LOTS)

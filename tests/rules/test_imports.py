@@ -9,7 +9,7 @@ LIBRARIES = {
     "stripe": ("billing/stripe_gateway.py", "billing/stripe_events.py", "billing/sandbox/"),
     "celery": ("workers/", "web/queue.py"),
     "kombu": ("workers/", "web/queue.py"),
-    "redis": ("workers/", "web/", "billing/local/"),
+    "redis": ("workers/", "web/", "billing/local/", "billing/cli/doctor/"),
     "starlette": ("web/", "billing/sandbox/"),
     "uvicorn": ("web/", "billing/sandbox/"),
     "typer": ("billing/cli/",),

@@ -38,7 +38,29 @@ def test_an_unchanged_list_is_not_sent_twice(client: TestClient) -> None:
     again = client.get(PLANS, headers={"If-None-Match": first.headers["ETag"]})
     assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
     assert first.headers["Cache-Control"] == again.headers["Cache-Control"] == "public, no-cache"
-    assert client.get(PLANS, headers={"If-None-Match": '"another"'}).status_code == 200
+    for other in ('"another"', "", "rubbish", first.headers["ETag"].strip('"')):
+        assert client.get(PLANS, headers={"If-None-Match": other}).status_code == 200
+
+
+def test_every_way_of_naming_what_one_has_is_understood(client: TestClient) -> None:
+    etag = client.get(PLANS).headers["ETag"]
+    for named in (etag, f"W/{etag}", f'"x", {etag}', f'W/"x",{etag} , "y"', "*"):
+        assert client.get(PLANS, headers={"If-None-Match": named}).status_code == 304
+    split = [("If-None-Match", '"x"'), ("If-None-Match", etag)]
+    assert client.get(PLANS, headers=split).status_code == 304
+
+
+def test_head_tells_what_get_would_send(client: TestClient) -> None:
+    head, get = client.head(PLANS), client.get(PLANS)
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("etag", "cache-control", "content-type", "content-length"):
+        assert head.headers[name] == get.headers[name]
+    assert client.head(PLANS, headers={"If-None-Match": get.headers["ETag"]}).status_code == 304
+
+
+def test_a_bad_token_is_refused_though_none_is_needed(client: TestClient) -> None:
+    """Who sends one believes to be somebody."""
+    assert client.get(PLANS, headers={"Authorization": "Bearer rubbish"}).status_code == 401
 
 
 def test_a_change_shows_within_two_seconds(client: TestClient, begin: Begin) -> None:
@@ -65,3 +87,15 @@ def test_the_list_is_served_on_while_the_database_is_away(client: TestClient, mo
     assert client.get(PLANS).content == before.content
     monkeypatch.setattr("web.plans.STALE_SECONDS", 0.0)
     assert client.get(PLANS).status_code == 503
+
+
+def test_the_list_is_served_on_while_a_migration_holds_the_table(
+    client: TestClient, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = client.get(PLANS)
+    monkeypatch.setattr("web.plans.FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("web.plans.SLOW_SECONDS", 5.0)
+    with begin() as session:
+        session.execute(text("LOCK TABLE pricing_plan IN ACCESS EXCLUSIVE MODE"))
+        held = client.get(PLANS)
+    assert (held.status_code, held.content) == (200, before.content)

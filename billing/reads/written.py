@@ -1,0 +1,22 @@
+"""Money, hours and instants as people and programs are given them: decimals with two places, UTC with `Z`."""
+
+from datetime import UTC, datetime
+
+
+def euros(cents: int) -> str:
+    sign, whole = ("-", -cents) if cents < 0 else ("", cents)
+    return f"{sign}{whole // 100}.{whole % 100:02d}"
+
+
+def hours(minutes: int) -> str:
+    """Half up at two places: 50 minutes are 0.83."""
+    sign, whole = ("-", -minutes) if minutes < 0 else ("", minutes)
+    return sign + euros((whole * 100 + 30) // 60)
+
+
+def price_per_hour(cents: int, minutes: int) -> str:
+    return euros((cents * 120 + minutes) // (2 * minutes))
+
+
+def instant(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

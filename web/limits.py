@@ -1,0 +1,117 @@
+"""How much may be bought within a while: by a guest's address, by a user, and for an e-mail address.
+
+Counted is what was accepted. A place is taken before a purchase is accepted, so that no two doors give the last one
+away, and given back where nothing new came of it.
+"""
+
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from hashlib import blake2b
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from billing.config import Settings
+from billing.errors import BillingError
+from billing.purchases.accept import AcceptedPurchase, PurchaseRequest, find_earlier
+from billing.work.group_commit import GroupCommit
+from web.addresses import Address, network_of
+from web.errors import HttpError
+from web.own_counts import Hold, OwnCounts, Window
+from web.shared_counts import SharedCounts
+
+Earlier = AcceptedPurchase | BillingError | None
+Ask = Callable[[Callable[[AsyncConnection], Awaitable[Earlier]]], Awaitable[Earlier]]
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class PurchaseLimits:
+    """The last step before a purchase is accepted, which it guards."""
+
+    def __init__(self, settings: Settings, purchases: GroupCommit[PurchaseRequest, AcceptedPurchase], ask: Ask) -> None:
+        self._rules = {
+            "address": _rule(settings.purchase_limit_address),
+            "user": _rule(settings.purchase_limit_user),
+            "email": _rule(settings.purchase_limit_email),
+        }
+        self._purchases = purchases
+        self._ask = ask
+        self._own = OwnCounts()
+        self._shared = SharedCounts(settings.redis_url)
+
+    async def open(self) -> None:
+        await self._shared.open()
+
+    async def close(self) -> None:
+        await self._shared.close()
+
+    async def submit(self, wish: PurchaseRequest, address: Address | None) -> AcceptedPurchase:
+        """Accept a purchase within its limits; raises HttpError 429 beyond them, and whatever acceptance raises."""
+        hold = Hold(_what(wish), wish.id.hex, tuple(self._windows(wish, address)))
+        if wait := await self._take(hold):
+            return await self._repeat(wish, wait)
+        try:
+            accepted = await self._purchases.submit(wish)
+        except Exception:
+            await self._give_back(hold)
+            raise
+        if accepted.is_replay:
+            await self._give_back(hold)
+        return accepted
+
+    async def _take(self, hold: Hold) -> float:
+        """Judged by what this door counted, then by what all did; with Valkey away, the former is all there is."""
+        if wait := self._own.take(hold, now=time.monotonic()):
+            return wait
+        wait = await self._shared.take(hold) or 0
+        if wait:
+            self._own.give_back(hold)
+        return wait
+
+    async def _give_back(self, hold: Hold) -> None:
+        self._own.give_back(hold)
+        await self._shared.give_back(hold)
+
+    async def _repeat(self, wish: PurchaseRequest, wait: float) -> AcceptedPurchase:
+        """Who repeats a key asks for nothing new: he gets his answer, however much was bought."""
+        earlier = await self._ask(lambda connection: find_earlier(connection, wish)) if wish.key else None
+        if isinstance(earlier, BillingError):
+            raise earlier
+        if earlier is None:
+            raise _beyond(math.ceil(wait))
+        return earlier
+
+    def _windows(self, wish: PurchaseRequest, address: Address | None) -> Iterator[Window]:
+        """Whoever has no address shares a window with all who have none."""
+        if wish.caller is None:
+            yield self._window("address", network_of(address) if address else "")
+        else:
+            yield self._window("user", wish.caller.sub)
+        yield self._window("email", wish.buyer_email)
+
+    def _window(self, kind: str, whose: str) -> Window:
+        """Neither an address nor an e-mail can be read from its name."""
+        most, seconds = self._rules[kind]
+        return Window(f"{kind}:{_digest(whose)}", most, seconds)
+
+
+def _what(wish: PurchaseRequest) -> str:
+    """The same request under the same key is one purchase, however often and wherever it arrives."""
+    if wish.key is None or wish.body_hash is None:
+        return wish.id.hex
+    return _digest("\0".join((*wish.key, wish.body_hash.hex())))
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _rule(limit: str) -> tuple[int, int]:
+    most, _, unit = limit.partition("/")
+    return int(most), SECONDS[unit]
+
+
+def _beyond(seconds: int) -> HttpError:
+    message = f"So much was bought within a short time; the next purchase is possible in {seconds} seconds."
+    return HttpError(429, "rate_limit_error", message, headers={"Retry-After": str(seconds)})
