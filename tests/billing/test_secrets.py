@@ -29,7 +29,11 @@ def test_a_new_key_reads_what_the_old_one_wrote() -> None:
     assert Vault([NEW]).open(both.seal("secret")) == "secret"
 
 
-@pytest.mark.parametrize("sealed", [Vault([OLD]).seal("secret"), b"", b"rubbish", b"\xff\x00"])
+@pytest.mark.parametrize(
+    "sealed",
+    [Vault([OLD]).seal("secret"), b"", b"rubbish", b"\xff\x00"],
+    ids=["of another key", "empty", "rubbish", "no text"],
+)
 def test_what_no_key_reads_is_an_error_of_its_own(sealed: bytes) -> None:
     """A key that was taken away too early is found by its name, not by a library's."""
     with pytest.raises(UnreadableSecretError, match="SECRET_KEY"):

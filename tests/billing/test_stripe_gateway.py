@@ -380,6 +380,7 @@ def test_an_error_carries_neither_key_nor_body(
     echoing = f"Invalid API Key provided: {SANDBOX_SECRET_KEY}"
     sandbox.fault({"status": 401, "body": {"error": {"message": echoing, "client_secret": "pi_1_secret_x"}}})
     structlog.configure(logger_factory=structlog.stdlib.LoggerFactory())
+    caplog.set_level(logging.WARNING, logger="stripe")  # as `logs.configure` leaves the library
     with caplog.at_level(logging.INFO), pytest.raises(words.StripeRefusedUsError) as caught:
         real.retrieve_intent("pi_1")
     structlog.reset_defaults()

@@ -73,12 +73,12 @@ class RunningServer:
     def freeze(self) -> None:
         """Connections stay open and nothing answers."""
         for pid in family_of(self.pid):
-            os.kill(pid, signal.SIGSTOP)
+            _send(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
         if self._process is not None:
             for pid in family_of(self.pid):
-                os.kill(pid, signal.SIGCONT)
+                _send(pid, signal.SIGCONT)
 
     def _end(self, signal_number: int) -> None:
         process, self._process = self._process, None

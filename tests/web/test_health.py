@@ -31,9 +31,9 @@ def test_ready_when_database_schema_and_work_are_well(settings: Settings) -> Non
     assert (body["revision"], body["oldest_overdue_seconds"]) == (newest_revision(), 0)
 
 
-def test_strangers_learn_no_details(shared_client: TestClient) -> None:
-    assert shared_client.get("/readyz").json() == {"status": "ready"}
-    forwarded = shared_client.get("/readyz", headers={"X-Forwarded-For": "127.0.0.1"})
+def test_strangers_learn_no_details(client: TestClient) -> None:
+    assert client.get("/readyz").json() == {"status": "ready"}
+    forwarded = client.get("/readyz", headers={"X-Forwarded-For": "127.0.0.1"})
     assert forwarded.json() == {"status": "ready"}
 
 

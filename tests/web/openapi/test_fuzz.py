@@ -42,7 +42,7 @@ from tests.web.openapi.documented import document
 from tests.web.support import INITIATE, WEBHOOK, Tokens, served, signed, wish
 from web.app import create_app
 
-REQUESTS = int(os.environ.get("BILLING_FUZZ_REQUESTS", "2000"))
+REQUESTS = int(os.environ.get("BILLING_FUZZ_REQUESTS", "1600"))
 """Made up at random; the bounds of every schema come on top."""
 
 STEPS = 8
