@@ -1,23 +1,36 @@
 """A hint leaves soon, or is lost; it never holds anybody up."""
 
+import base64
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import kombu
 import orjson
 import pytest
 from redis import Redis
 from starlette.testclient import TestClient
 
-from billing.broker import hint_key
+from billing.broker import hint_key, task_arguments
 from billing.config import Settings
 from billing.ids import new_id
-from billing.messages import EventsWaiting, PreparePayment
+from billing.messages import MESSAGES, AuditBalances, EventsWaiting, LinkStudent, Message, PreparePayment
 from tests.support.servers import running_valkey
 from tests.web.support import buy, deliver
 from web import queue
 from web.app import create_app
 from web.queue import HintQueue
+from workers.envelope import complaint, complaint_about_item
+
+AWAY = "redis://127.0.0.1:1/0"
+
+SAMPLES: dict[type[Message], Message] = {
+    PreparePayment: PreparePayment(purchase_id=new_id()),
+    EventsWaiting: EventsWaiting(),
+    LinkStudent: LinkStudent(link_id=new_id()),
+    AuditBalances: AuditBalances(),
+}
 
 
 @contextmanager
@@ -109,6 +122,94 @@ def test_a_broker_that_is_away_or_frozen_holds_nobody_up(settings: Settings) -> 
 
 
 def test_the_door_opens_while_the_broker_is_away(settings: Settings) -> None:
-    away = settings.model_copy(update={"broker_url": "redis://127.0.0.1:1/0", "redis_url": "redis://127.0.0.1:1/0"})
+    away = settings.model_copy(update={"broker_url": AWAY, "redis_url": AWAY})
     with TestClient(create_app(away)) as client:
         assert buy(client).status_code == 202
+
+
+@pytest.fixture
+def publisher(settings: Settings) -> Iterator[queue._Publisher]:
+    publisher = queue._Publisher(settings)
+    yield publisher
+    publisher.close()
+
+
+def taken_from(broker: "Redis", name: str) -> bytes:
+    item = broker.rpop(name)
+    assert isinstance(item, bytes)
+    return item
+
+
+def without_ids(item: bytes) -> dict[str, Any]:
+    """What is said, but for who says it; the three names of one message must be one."""
+    message: dict[str, Any] = orjson.loads(item)
+    headers, properties = message["headers"], message["properties"]
+    assert headers.pop("id") == headers.pop("root_id") == properties.pop("correlation_id")
+    assert properties.pop("delivery_tag")
+    return {**message, "body": orjson.loads(base64.b64decode(message["body"]))}
+
+
+@pytest.mark.parametrize("kind", MESSAGES)
+def test_a_hint_is_what_celery_would_send(publisher: queue._Publisher, broker: "Redis", kind: type[Message]) -> None:
+    """A worker must not be able to tell who made it."""
+    message = SAMPLES[kind]
+    publisher.publish([message])
+    ours = taken_from(broker, kind.queue)
+    publisher._app.send_task(kind.task, kwargs=task_arguments(message), queue=kind.queue, ignore_result=True)
+    assert without_ids(ours) == without_ids(taken_from(broker, kind.queue))
+
+
+@pytest.mark.parametrize("kind", MESSAGES)
+def test_a_worker_takes_it_for_one_of_ours(publisher: queue._Publisher, broker: "Redis", kind: type[Message]) -> None:
+    publisher.publish([SAMPLES[kind]])
+    item = taken_from(broker, kind.queue)
+    message = orjson.loads(item)
+    assert complaint_about_item(item) is None
+    assert complaint(message["headers"], message["content-type"], base64.b64decode(message["body"])) is None
+
+
+def test_hints_that_wait_leave_together(settings: Settings, broker: "Redis", monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by one they would cost more than the purchases; each is still a message of its own."""
+    together: list[int] = []
+    publish = queue._Publisher.publish
+
+    def counted(publisher: queue._Publisher, messages: Sequence[Message]) -> None:
+        together.append(len(messages))
+        publish(publisher, messages)
+
+    monkeypatch.setattr(queue._Publisher, "publish", counted)
+    hints = HintQueue(settings)
+    wishes = [PreparePayment(purchase_id=new_id()) for _ in range(queue.MOST_TOGETHER + 50)]
+    for wish in wishes:
+        hints.send(wish)
+    hints.start()
+    eventually(lambda: broker.llen("purchases") == len(wishes))
+    hints.stop()
+    assert together == [queue.MOST_TOGETHER, 50]
+    messages = [orjson.loads(taken_from(broker, "purchases")) for _ in wishes]
+    assert [str(wish.purchase_id) in one["headers"]["kwargsrepr"] for wish, one in zip(wishes, messages, strict=True)]
+    assert len({one["headers"]["id"] for one in messages}) == len(wishes)
+
+
+def test_a_broker_without_pipelines_gets_them_one_by_one(settings: Settings) -> None:
+    """RabbitMQ has none; what leaves is the same."""
+    publisher = queue._Publisher(settings.model_copy(update={"broker_url": "memory://"}))
+    publisher.publish([SAMPLES[PreparePayment], SAMPLES[PreparePayment], SAMPLES[LinkStudent]])
+    with kombu.Connection("memory://") as connection:
+        channel: Any = connection.default_channel
+        for name, expected in (("purchases", 2), ("hours", 1)):
+            found = [channel.basic_get(name) for _ in range(expected + 1)]
+            assert [bool(message) for message in found] == [True] * expected + [False]
+    publisher.close()
+
+
+def test_a_key_that_cannot_be_set_keeps_no_purchase_back(settings: Settings, broker: "Redis") -> None:
+    """Keys and queues may live on two servers; only what needs a key is dropped when theirs is away."""
+    hints = HintQueue(settings.model_copy(update={"redis_url": AWAY}))
+    hints.send(EventsWaiting())
+    hints.send(SAMPLES[PreparePayment])
+    hints.start()
+    eventually(lambda: hints.dropped)
+    assert broker.llen("purchases") == 1
+    assert broker.llen("webhooks") == 0
+    hints.stop()
