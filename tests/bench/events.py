@@ -6,10 +6,8 @@ The door is measured in turn with a Starlette route that does nothing (the same 
 a bare loop of the same statements' minimum, two connections at once: one UPDATE ... RETURNING and one INSERT a batch.
 """
 
-import asyncio
 import json
 import signal
-import statistics
 import sys
 import tempfile
 import threading
@@ -21,14 +19,11 @@ import stripe
 from sqlalchemy import text
 
 from billing.config import SANDBOX_WEBHOOK_SECRET
-from billing.local.ports import free_port
-from tests.bench.load import post, requests_per_second
+from tests.bench.load import post
+from tests.bench.yardstick import ROUNDS, compare, report, running_door
 from tests.support.backlog import add_backlog
-from tests.support.database import TEMPLATE, fill_template
-from tests.support.servers import running_postgres, running_valkey
-from tests.support.stack import WEBHOOKS, Process, Stack, eventually, running_stack
+from tests.support.stack import WEBHOOKS, Stack, eventually
 
-ROUNDS = 5
 PADDING = "x" * 2_000
 """Brings an event to the 2.7 KB that Stripe's have."""
 
@@ -41,41 +36,13 @@ BARE = """
 
 
 def main(events: int) -> None:
-    with running_postgres() as postgres, running_valkey() as valkey, tempfile.TemporaryDirectory() as folder:
-        postgres.create_database(TEMPLATE)
-        fill_template(postgres.url(TEMPLATE))
-        with running_stack(postgres, valkey, Path(folder), "web", DATABASE_URL=postgres.url(TEMPLATE)) as stack:
-            accepting(stack, events, Path(folder))
-            crediting(stack, events)
+    with tempfile.TemporaryDirectory() as folder, running_door(Path(folder)) as stack:
+        compare("events accepted by one door", stack, Path(folder), lambda number: _delivered(number, events), 2700)
+        crediting(stack, events)
 
 
-def accepting(stack: Stack, events: int, folder: Path) -> None:
-    port = free_port()
-    server = "--loop uvloop --http httptools --no-access-log --log-level error"
-    command = f"exec uvicorn tests.bench.noop:app --port {port} {server}"
-    noop = Process("noop", ("/bin/sh", "-c", command), stack.variables, folder / "noop.log")
-    noop.start()
-    eventually(lambda: _answers(port), 20, lambda: noop.log)
-    door, yardstick = [], []
-    for number in range(ROUNDS):
-        yardstick.append(asyncio.run(requests_per_second(port, [post("/", b"{}".ljust(2700))] * events)))
-        signed = [_signed(number * events + index) for index in range(events)]
-        door.append(asyncio.run(requests_per_second(stack.port, signed)))
-    noop.stop()
-    ratios = [mine / theirs for mine, theirs in zip(door, yardstick, strict=True)]
-    report("accepted by one door", door, "Starlette no-op", yardstick, ratios)
-
-
-def report(what: str, mine: list[float], yardstick: str, theirs: list[float], ratios: list[float]) -> None:
-    print(f"{what}: {statistics.median(mine):,.0f}/s; {yardstick}: {statistics.median(theirs):,.0f}/s")
-    print(f"  ratio {min(ratios):.2f} / {statistics.median(ratios):.2f} / {max(ratios):.2f} (least, median, most)")
-
-
-def _answers(port: int) -> bool:
-    try:
-        return asyncio.run(requests_per_second(port, [post("/", b"{}")])) > 0
-    except OSError:
-        return False
+def _delivered(number: int, events: int) -> list[bytes]:
+    return [_signed(number * events + index) for index in range(events)]
 
 
 def _signed(number: int) -> bytes:
@@ -103,8 +70,7 @@ def crediting(stack: Stack, events: int) -> None:
         eventually(lambda: stack.scalar("SELECT count(*) FROM webhook_event WHERE due_at IS NOT NULL") == 0, 120)
         rates.append(events / (time.perf_counter() - start))
     bare = [_bare(stack, events) for _ in range(ROUNDS)]
-    ratios = [mine / theirs for mine, theirs in zip(rates, bare, strict=True)]
-    report("credited by the webhooks process", rates, "bare loop, two connections", bare, ratios)
+    report("credited by the webhooks process", rates, "bare loop, two connections", bare)
     assert stack.scalar("SELECT count(*) FROM violation") == 0
 
 
