@@ -8,14 +8,11 @@ from starlette.responses import Response
 from billing.config import AppEnv
 from billing.errors import DatabaseUnavailableError
 from billing.migrate import newest_revision
-from billing.reads.readiness import DatabaseState, look_at_database
+from billing.reads.readiness import OVERDUE_SECONDS, DatabaseState, look_at_database
 from web.addresses import is_from
 from web.answers import Json
 from web.auth import Role
 from web.door import Door
-
-OVERDUE_SECONDS = 120.0
-"""Work that waits longer than this means that no worker takes any."""
 
 
 class HealthRoutes:

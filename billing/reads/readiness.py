@@ -8,6 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.work.kinds import OPEN_KINDS
 
+OVERDUE_SECONDS = 120.0
+"""Work that waits longer than this means that no worker takes any."""
+
 _OLDEST = " UNION ALL ".join(
     f"SELECT min(due_at) AS due_at FROM {kind.model.kind} WHERE due_at IS NOT NULL"  # noqa: S608  # our own names
     for kind in OPEN_KINDS

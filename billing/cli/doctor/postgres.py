@@ -14,12 +14,12 @@ from billing.config import AppEnv, Settings
 from billing.errors import BillingError
 from billing.migrate import APPEND_ONLY, newest_revision, role_of
 from billing.plans import DEFAULT_PLANS
-from billing.reads.readiness import DatabaseState, look_at_database
+from billing.reads.readiness import OVERDUE_SECONDS, DatabaseState, look_at_database
 from billing.redaction import redacted_text
 
 OLDEST_SERVER = 15
 SKEW = timedelta(seconds=5)
-SLOW_SECONDS, OVERDUE_SECONDS = 10.0, 120.0
+SLOW_SECONDS = 10.0
 
 SERVER = text("""
     SELECT current_setting('server_version') AS version, CAST(current_setting('server_version_num') AS int) AS number,
