@@ -130,11 +130,11 @@ def test_the_victim_of_a_deadlock_hears_of_a_conflict(watchful: db.Begin) -> Non
 
 
 def test_repeated_runs_the_victim_of_a_deadlock_again(watchful: db.Begin) -> None:
-    """Both use cases end well, at the price of one repetition."""
+    """Both use cases end well; a victim that repeats before the other has committed may be the victim again."""
     crossing = Crossing(watchful)
     crossing.run(partial(db.repeated, watchful))
     assert crossing.conflicts == []
-    assert crossing.runs == 3
+    assert crossing.runs >= 3
 
 
 def test_repeated_gives_the_result_and_ends_after_its_tries(begin: db.Begin) -> None:
