@@ -69,12 +69,19 @@ class Cancellation:
     def pursue(self) -> Record:
         purchase = self.claim.row
         intent_id = purchase.payment_intent_id or ""
-        key = stripe_key(self.desk.deployment.installation, CANCEL_INTENT, purchase.id, 1)
         try:
-            intent = self.desk.gateway.cancel_intent(intent_id, key)
+            intent = self.desk.gateway.cancel_intent(intent_id, self._key)
         except InvalidRequestError:
             intent = self.desk.gateway.retrieve_intent(intent_id)
         return self._answered(intent)
+
+    @property
+    def _key(self) -> str:
+        """One for each wish: Stripe repeats what it answered to a key, and a refusal must not outlive its wish."""
+        purchase = self.claim.row
+        wished_at = purchase.cancel_requested_at or purchase.accepted_at
+        wish = int(wished_at.timestamp() * 1000)
+        return stripe_key(self.desk.deployment.installation, CANCEL_INTENT, purchase.id, wish)
 
     def trouble(self, error: GatewayError) -> Record:
         """Again later; where Stripe will never do it, the purchase stays as it is."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -40,6 +40,9 @@ class Wish:
 
     def __init__(self, database_url: str, now: datetime) -> None:
         self._url, self._now = database_url, now
+
+    def later(self, *, seconds: int) -> None:
+        self._now += timedelta(seconds=seconds)
 
     async def __call__(self, purchase_id: UUID) -> PurchaseState | None:
         engine = db.connect_async(self._url, "tests")
@@ -108,6 +111,22 @@ def test_a_payment_on_its_way_cannot_be_cancelled(office: Office, wish: Wish) ->
     wish.of(purchase)
     left = office.work(purchase)
     assert (left.state, left.cancel_requested_at, left.due_at) == (P.PENDING, None, None)
+
+
+def test_a_new_wish_is_not_answered_with_the_refusal_of_an_old_one(office: Office, wish: Wish) -> None:
+    """Stripe repeats its answer to a key for a day; a wish that is sent again keeps its key, a new one has another."""
+    purchase = office.buy()
+    pending = office.work(purchase)
+    assert pending.payment_intent_id is not None
+    office.gateway.change(pending.payment_intent_id, status="processing")
+    wish.of(purchase)
+    office.work(purchase)
+    office.gateway.change(pending.payment_intent_id, status="requires_payment_method")
+    wish.later(seconds=60)
+    wish.of(purchase)
+    assert office.work(purchase).state is P.CANCELLED
+    first, second = office.gateway.cancels
+    assert first != second
 
 
 def test_a_cancel_while_stripe_is_away_is_done_when_it_is_back(office: Office, wish: Wish) -> None:
