@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from billing.clock import utc_now
-from billing.reads.balances import BalanceView, balance_of
-from web.answers import Json, euros, hours
+from billing.reads.balances import BalanceView, balance_of, written_sums
+from web.answers import Json
 from web.door import Door
 from web.packages import package_row
 from web.whose import found_or_404, whose_records
@@ -36,24 +36,11 @@ def _summary(balance: BalanceView, now: datetime, zone: ZoneInfo) -> dict[str, A
     shown = [(package, package_row(package, now, zone)) for package in balance.packages]
     return {
         "student_info": {"id": balance.student_id, "name": balance.name, "email": balance.email},
-        "balance_summary": _sums(balance),
+        "balance_summary": written_sums(balance),
         "package_status": {
             "active_packages": [content for package, content in shown if not package.is_expired],
             "expired_packages": [content for package, content in shown if package.is_expired],
         },
         "upcoming_expirations": [content for package, content in shown if package.expires_within(SOON, now=now)],
         "subscription_info": NO_SUBSCRIPTION,
-    }
-
-
-def _sums(balance: BalanceView) -> dict[str, str]:
-    return {
-        "hours_purchased": hours(balance.minutes_purchased),
-        "hours_consumed": hours(balance.minutes_consumed),
-        "hours_expired": hours(balance.minutes_expired),
-        "hours_held": hours(balance.minutes_held),
-        "hours_refunded": hours(balance.minutes_refunded),
-        "hours_frozen": hours(balance.minutes_frozen),
-        "remaining_hours": hours(balance.minutes_remaining),
-        "balance_amount": euros(balance.amount_cents),
     }

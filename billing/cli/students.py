@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from billing.cli.reading import NothingFoundError, ask, table
 from billing.clock import utc_now
 from billing.config import Settings
-from billing.reads.balances import BalanceView, balance_of
+from billing.reads.balances import BalanceView, balance_of, written_sums
 from billing.reads.history import TransactionView, history_of
 from billing.reads.ledger import EntryView, ledger_of
 from billing.reads.packages import PackageView
@@ -64,9 +64,9 @@ def balance(who: Who, as_json: AsJson = False) -> None:
     if found is None:
         raise _nobody(who)
     if as_json:
-        typer.echo(json.dumps({"student_id": found.student_id, "email": found.email, **_sums(found)}))
+        typer.echo(json.dumps({"student_id": found.student_id, "email": found.email, **written_sums(found)}))
     else:
-        table([(name.replace("_", " "), value) for name, value in _sums(found).items()])
+        table([(name.replace("_", " "), value) for name, value in written_sums(found).items()])
 
 
 async def _record(connection: AsyncConnection, whose: Whose, now: datetime) -> Record | None:
@@ -88,19 +88,6 @@ def _nobody(who: str) -> NothingFoundError:
     return NothingFoundError(f"no student has the address or id {who}; `billing students show` takes either")
 
 
-def _sums(balance: BalanceView) -> dict[str, str]:
-    return {
-        "hours_purchased": hours(balance.minutes_purchased),
-        "hours_consumed": hours(balance.minutes_consumed),
-        "hours_expired": hours(balance.minutes_expired),
-        "hours_held": hours(balance.minutes_held),
-        "hours_refunded": hours(balance.minutes_refunded),
-        "hours_frozen": hours(balance.minutes_frozen),
-        "remaining_hours": hours(balance.minutes_remaining),
-        "balance_amount": euros(balance.amount_cents),
-    }
-
-
 def _as_json(record: Record) -> dict[str, Any]:
     student = record.student
     return {
@@ -112,7 +99,7 @@ def _as_json(record: Record) -> dict[str, Any]:
             "name": student.name,
             "created_at": instant(student.created_at),
         },
-        "balance_summary": _sums(record.balance),
+        "balance_summary": written_sums(record.balance),
         "packages": [_package(package) for package in record.balance.packages],
         "transactions": [_transaction(one) for one in record.transactions],
         "entries": [_entry(one) for one in record.entries],
@@ -168,7 +155,7 @@ def _case(one: CaseView) -> dict[str, Any]:
 
 
 def _print(record: Record) -> None:
-    student, sums = record.student, _sums(record.balance)
+    student, sums = record.student, written_sums(record.balance)
     known = f"platform id {student.external_id}" if student.external_id else "guest"
     proven = "verified" if student.email_verified else "not verified"
     typer.echo(f"{student.name} <{student.email}> ({proven}), student {student.id}, {known}")

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.reads.packages import BOUGHT, PACKAGE, PackageView
 from billing.reads.whose import Whose
+from billing.reads.written import euros, hours
 
 LOTS = 200
 """Packages that one answer shows: those that expire next first, then those that expired last."""
@@ -89,3 +90,17 @@ def _view(rows: Sequence[RowMapping], now: datetime) -> BalanceView | None:
 def _is_shown(lot: RowMapping) -> bool:
     """What was wholly given back is no package any more."""
     return lot["lot_id"] is not None and lot["lot_refunded"] < lot["lot_granted"]
+
+
+def written_sums(balance: BalanceView) -> dict[str, str]:
+    """The sums as people and programs are given them, in the words of the answer `balance_summary`."""
+    return {
+        "hours_purchased": hours(balance.minutes_purchased),
+        "hours_consumed": hours(balance.minutes_consumed),
+        "hours_expired": hours(balance.minutes_expired),
+        "hours_held": hours(balance.minutes_held),
+        "hours_refunded": hours(balance.minutes_refunded),
+        "hours_frozen": hours(balance.minutes_frozen),
+        "remaining_hours": hours(balance.minutes_remaining),
+        "balance_amount": euros(balance.amount_cents),
+    }
