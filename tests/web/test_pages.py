@@ -1,18 +1,17 @@
 """Long lists come page by page, whole, filtered as asked, and for one statement a page."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
 from starlette.testclient import TestClient
 
 from billing.db import Begin
 from billing.states import PlanType, PurchaseState
 from tests.support.factories import add_purchase, add_student
 from tests.support.records import bought, credited
+from tests.support.statements import counted
 from tests.web.reading import HISTORY, LEDGER, PURCHASES, ROUTES, ids, seen
 from tests.web.support import API, Tokens
 
@@ -122,21 +121,6 @@ def test_head_answers_as_get_without_a_body(shared_client: TestClient, tokens: T
         assert head.headers["content-length"] == get.headers["content-length"]
         assert head.headers["cache-control"] == "no-store"
         assert shared_client.post(path, headers=tokens.of()).status_code == 405
-
-
-@contextmanager
-def counted() -> Iterator[list[str]]:
-    """The statements that this process sends meanwhile, whoever sends them."""
-    statements: list[str] = []
-
-    def note(*given: Any) -> None:
-        statements.append(given[2])
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 def test_each_read_is_one_statement_however_many_rows_there_are(

@@ -3,14 +3,14 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
 import pytest
 import redis
 from httpx2 import Response
-from sqlalchemy import Engine, event, text
+from sqlalchemy import text
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message
 
@@ -22,6 +22,7 @@ from tests.support.backlog import PURCHASES
 from tests.support.database import fill_template
 from tests.support.factories import STANDARD_CENTS, STANDARD_MINUTES, add_student
 from tests.support.servers import RunningValkey, running_postgres, running_valkey
+from tests.support.statements import counted
 from tests.web.following import Worker, path_of, soon
 from tests.web.support import INITIATE, Tokens, wish
 from web.app import create_app
@@ -47,21 +48,6 @@ def ids(begin: Begin, worker: Worker) -> list[UUID]:
     with begin() as session:
         session.execute(PURCHASES, {**facts, "name": "waiting", "cents": STANDARD_CENTS, "minutes": STANDARD_MINUTES})
         return list(session.execute(QUEUE).scalars())
-
-
-@contextmanager
-def counted() -> Iterator[list[str]]:
-    """Every statement that this process sends, whoever sends it."""
-    statements: list[str] = []
-
-    def note(*given: Any) -> None:
-        statements.append(given[2])
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 @asynccontextmanager
