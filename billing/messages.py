@@ -16,17 +16,37 @@ class FollowUp(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class PurchaseChanged(FollowUp):
-    """A buyer may see something new: who waits for this purchase reads its row. Told to doors, not to workers."""
+class Change(FollowUp):
+    """Somebody may see something new: who waits for the row of this id reads it. Told to doors, not to workers."""
 
-    channel: ClassVar[str] = "billing.purchases.changed"
+    channel: ClassVar[str] = "billing.changes"
 
-    purchase_id: UUID
+    @property
+    def subject(self) -> UUID:
+        raise NotImplementedError
 
     @staticmethod
-    def together(changes: Iterable["PurchaseChanged"]) -> str:
+    def together(changes: Iterable["Change"]) -> str:
         """The changes of one commit as one message of the channel: their ids, with spaces between."""
-        return " ".join(dict.fromkeys(str(change.purchase_id) for change in changes))
+        return " ".join(dict.fromkeys(str(change.subject) for change in changes))
+
+
+class PurchaseChanged(Change):
+    purchase_id: UUID
+
+    @property
+    def subject(self) -> UUID:
+        return self.purchase_id
+
+
+class ActDecided(Change):
+    """What the platform or staff asked for was done or refused."""
+
+    act_id: UUID
+
+    @property
+    def subject(self) -> UUID:
+        return self.act_id
 
 
 class Message(FollowUp):
@@ -62,6 +82,69 @@ class LinkStudent(Message):
     link_id: UUID
 
 
+class HoursWaiting(Message):
+    """The platform asked for something to be done with hours."""
+
+    task: ClassVar[str] = "billing.consumptions.drain"
+    queue: ClassVar[str] = "hours"
+    coalesced: ClassVar[bool] = True
+
+
+class LapseHolds(Message):
+    """Time to give back the hours of holds that nobody captured or released."""
+
+    task: ClassVar[str] = "billing.consumptions.lapse"
+    queue: ClassVar[str] = "hours"
+
+
+class PerformStaffAct(Message):
+    """Staff asked for something, with a reason."""
+
+    task: ClassVar[str] = "billing.staff.perform"
+    queue: ClassVar[str] = "hours"
+
+    act_id: UUID
+
+
+class StartNightlySweep(Message):
+    """Time to write off what expired."""
+
+    task: ClassVar[str] = "billing.expiry.start_nightly"
+    queue: ClassVar[str] = "maintenance"
+
+
+class StartLateSweep(Message):
+    """Time to write off what a night that was missed left behind."""
+
+    task: ClassVar[str] = "billing.expiry.start_late"
+    queue: ClassVar[str] = "maintenance"
+
+
+class SweepLots(Message):
+    """A sweep of expired lots is to begin, or to go on."""
+
+    task: ClassVar[str] = "billing.expiry.sweep"
+    queue: ClassVar[str] = "maintenance"
+
+    run_id: int
+
+
+class WarnStudents(Message):
+    """Time to look for lots that expire soon."""
+
+    task: ClassVar[str] = "billing.notifications.warn"
+    queue: ClassVar[str] = "maintenance"
+
+
+class SendNotification(Message):
+    """A student is to be told something."""
+
+    task: ClassVar[str] = "billing.notifications.send"
+    queue: ClassVar[str] = "maintenance"
+
+    notification_id: UUID
+
+
 class AuditBalances(Message):
     """Time to prove every balance from the ledger."""
 
@@ -69,7 +152,20 @@ class AuditBalances(Message):
     queue: ClassVar[str] = "maintenance"
 
 
-MESSAGES: tuple[type[Message], ...] = (PreparePayment, EventsWaiting, LinkStudent, AuditBalances)
+MESSAGES: tuple[type[Message], ...] = (
+    PreparePayment,
+    EventsWaiting,
+    LinkStudent,
+    HoursWaiting,
+    LapseHolds,
+    PerformStaffAct,
+    StartNightlySweep,
+    StartLateSweep,
+    SweepLots,
+    WarnStudents,
+    SendNotification,
+    AuditBalances,
+)
 
 
 class Hints(Protocol):
@@ -81,5 +177,5 @@ class Hints(Protocol):
     def taken(self, kind: type[Message]) -> None:
         """From now on a new row needs a new hint: call it before the rows are selected."""
 
-    def notify(self, changes: Sequence[PurchaseChanged]) -> None:
+    def notify(self, changes: Sequence[Change]) -> None:
         """Wake the doors' waiting requests; where that does not work in time, they find out within a second."""

@@ -102,6 +102,18 @@ class EntryKind(StrEnum):
     FREEZE = "freeze"
     THAW = "thaw"
     TRANSFER = "transfer"
+    CORRECT = "correct"
+    """Taken back by staff, because it should never have been there."""
+
+
+class Part(StrEnum):
+    """Where the minutes of a lot are that are not left to spend."""
+
+    CONSUMED = "consumed"
+    EXPIRED = "expired"
+    REFUNDED = "refunded"
+    FROZEN = "frozen"
+    HELD = "held"
 
 
 class LotOrigin(StrEnum):
@@ -114,3 +126,89 @@ class LotOrigin(StrEnum):
 class CaseState(StrEnum):
     OPEN = "open"
     CLOSED = "closed"
+
+
+class ConsumptionMode(StrEnum):
+    CONSUME = "consume"
+    HOLD = "hold"
+
+
+class ConsumptionState(StrEnum):
+    REQUESTED = "requested"
+    HELD = "held"
+    CONSUMED = "consumed"
+    """Taken, and perhaps given back in part."""
+    RELEASED = "released"
+    LAPSED = "lapsed"
+    """A hold that nobody captured or released in time."""
+    REFUNDED = "refunded"
+    """Taken, and wholly given back."""
+    REFUSED = "refused"
+
+
+_C = ConsumptionState
+CONSUMPTION_MOVES: Mapping[ConsumptionState, frozenset[ConsumptionState]] = {
+    _C.REQUESTED: frozenset({_C.HELD, _C.CONSUMED, _C.REFUSED}),
+    _C.HELD: frozenset({_C.CONSUMED, _C.RELEASED, _C.LAPSED}),
+    _C.CONSUMED: frozenset({_C.REFUNDED}),
+    _C.RELEASED: frozenset(),
+    _C.LAPSED: frozenset(),
+    _C.REFUNDED: frozenset(),
+    _C.REFUSED: frozenset(),
+}
+
+
+class ConsumptionActKind(StrEnum):
+    """What the platform asks to be done with hours."""
+
+    BOOK = "book"
+    """Take them, or hold them: what the consumption's mode says."""
+    CAPTURE = "capture"
+    RELEASE = "release"
+    REFUND = "refund"
+
+
+class ActState(StrEnum):
+    """What became of something that was asked for."""
+
+    REQUESTED = "requested"
+    DONE = "done"
+    REFUSED = "refused"
+
+
+class StaffAction(StrEnum):
+    EXTEND = "extend"
+    BULK_EXTEND = "bulk_extend"
+    GRANT = "grant"
+    CORRECT = "correct"
+    PROCESS_EXPIRED = "process_expired"
+    UNDO_SWEEP = "undo_sweep"
+
+
+class SweepTrigger(StrEnum):
+    NIGHTLY = "nightly"
+    LATE = "late"
+    STAFF = "staff"
+    COMMAND = "command"
+
+
+class SweepState(StrEnum):
+    RUNNING = "running"
+    FINISHED = "finished"
+    UNDONE = "undone"
+
+
+class NotificationKind(StrEnum):
+    EXPIRES_IN_A_WEEK = "expires_in_a_week"
+    EXPIRES_IN_DAYS = "expires_in_days"
+    EXPIRES_TOMORROW = "expires_tomorrow"
+    EXPIRED = "expired"
+    LOW_BALANCE = "low_balance"
+    EMPTY_BALANCE = "empty_balance"
+
+
+class NotificationState(StrEnum):
+    WAITING = "waiting"
+    SENT = "sent"
+    SKIPPED = "skipped"
+    """Not true any more when its turn came, or its recipient wants none."""

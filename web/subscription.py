@@ -10,7 +10,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from billing.messages import PurchaseChanged
+from billing.messages import Change
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("web.subscription")
 
@@ -47,7 +47,7 @@ class Subscription:
             retry=Retry(NoBackoff(), 0),
         )
         async with client as valkey, valkey.pubsub() as channel:
-            await channel.subscribe(PurchaseChanged.channel)
+            await channel.subscribe(Change.channel)
             while True:
                 self._take(await _next(channel))
 

@@ -19,7 +19,7 @@ from billing import logs
 from billing.broker import DOOR_SOCKET_SECONDS, HINT_MILLISECONDS, celery_options, hint_key, task_arguments
 from billing.config import Settings
 from billing.errors import BrokerUnavailableError
-from billing.messages import Message, PurchaseChanged
+from billing.messages import Change, Message
 from workers.configuration import queues
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("workers.hints")
@@ -84,9 +84,9 @@ class BrokerHints:
     def taken(self, kind: type[Message]) -> None:
         self._attempt(lambda: self._valkey.delete(hint_key(kind)))
 
-    def notify(self, changes: Sequence[PurchaseChanged]) -> None:
+    def notify(self, changes: Sequence[Change]) -> None:
         if changes:
-            self._attempt(lambda: self._valkey.publish(PurchaseChanged.channel, PurchaseChanged.together(changes)))
+            self._attempt(lambda: self._valkey.publish(Change.channel, Change.together(changes)))
 
     def _send(self, message: Message) -> None:
         if not message.coalesced or self._is_first(type(message)):

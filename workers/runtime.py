@@ -16,6 +16,8 @@ from billing.deployment import Deployment
 from billing.errors import ConfigurationError
 from billing.gateway import PaymentGateway
 from billing.messages import Hints
+from billing.notifications.post import post_of
+from billing.notifications.send import Post
 from billing.purchases.desk import Desk
 from billing.secrets import Vault
 from billing.stripe_gateway import StripeGateway
@@ -38,6 +40,7 @@ class Runtime:
     settings: Settings
     vault: Vault
     deployment: Deployment
+    post: Post
 
     def desk(self) -> Desk:
         return Desk(self.begin, self.gateway, self.leases, self.vault, self.deployment, self.now())
@@ -79,6 +82,7 @@ class ProcessRuntime:
             settings=settings,
             vault=Vault(settings.secret_key),
             deployment=Deployment.of(settings, begin),
+            post=post_of(settings),
         )
         return engine, runtime
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from billing import failures, logs
 from billing.errors import TransientError
-from billing.messages import FollowUp, Message, PurchaseChanged
+from billing.messages import Change, FollowUp, Message
 from workers import schedule
 from workers.hints import REQUEST_ID
 from workers.runtime import Runtime, current
@@ -58,7 +58,7 @@ def _perform(kind: type[M], run: Run[M], positional: Sequence[Any], arguments: d
     if message is None or not schedule.is_first_of_its_tick(runtime.begin, kind, runtime.now()):
         return
     follow_ups = run(message, runtime)
-    runtime.hints.notify([one for one in follow_ups if isinstance(one, PurchaseChanged)])
+    runtime.hints.notify([one for one in follow_ups if isinstance(one, Change)])
     for follow_up in follow_ups:
         if isinstance(follow_up, Message):
             runtime.hints.send(follow_up)

@@ -3,8 +3,30 @@
 from collections.abc import Sequence
 
 from billing import ledger, student_links
-from billing.messages import AuditBalances, EventsWaiting, FollowUp, LinkStudent, Message, PreparePayment
+from billing.consumptions.drain import drain as drain_hours
+from billing.consumptions.lapse import lapse_holds
+from billing.expiry import sweep
+from billing.messages import (
+    AuditBalances,
+    EventsWaiting,
+    FollowUp,
+    HoursWaiting,
+    LapseHolds,
+    LinkStudent,
+    Message,
+    PerformStaffAct,
+    PreparePayment,
+    SendNotification,
+    StartLateSweep,
+    StartNightlySweep,
+    SweepLots,
+    WarnStudents,
+)
+from billing.notifications.send import send_notification
+from billing.notifications.warn import warn_of_expiry
 from billing.purchases import payment
+from billing.staff.perform import perform_act
+from billing.states import SweepTrigger
 from billing.webhooks import drain as webhooks
 from workers.runtime import Runtime
 from workers.task import task
@@ -25,6 +47,50 @@ def drain(_message: EventsWaiting, runtime: Runtime) -> Sequence[Message]:
 @task(LinkStudent)
 def link_student(message: LinkStudent, runtime: Runtime) -> Sequence[Message]:
     return student_links.follow_link(runtime.begin, runtime.leases, message, now=runtime.now())
+
+
+@task(HoursWaiting)
+def work_hours(_message: HoursWaiting, runtime: Runtime) -> Sequence[FollowUp]:
+    return drain_hours(runtime.begin, runtime.leases, runtime.hints, now=runtime.now())
+
+
+@task(LapseHolds)
+def lapse(_message: LapseHolds, runtime: Runtime) -> Sequence[FollowUp]:
+    return lapse_holds(runtime.begin, now=runtime.now())
+
+
+@task(PerformStaffAct)
+def perform_staff_act(message: PerformStaffAct, runtime: Runtime) -> Sequence[FollowUp]:
+    return perform_act(runtime.begin, runtime.leases, message, zone=runtime.settings.zone, now=runtime.now())
+
+
+@task(StartNightlySweep)
+def start_nightly_sweep(_message: StartNightlySweep, runtime: Runtime) -> Sequence[Message]:
+    grace_hours = runtime.settings.expiry_grace_hours
+    return sweep.start_sweep(runtime.begin, SweepTrigger.NIGHTLY, grace_hours=grace_hours, now=runtime.now())
+
+
+@task(StartLateSweep)
+def start_late_sweep(_message: StartLateSweep, runtime: Runtime) -> Sequence[Message]:
+    grace_hours = runtime.settings.expiry_grace_hours
+    return sweep.start_sweep(runtime.begin, SweepTrigger.LATE, grace_hours=grace_hours, now=runtime.now())
+
+
+@task(SweepLots)
+def sweep_lots(message: SweepLots, runtime: Runtime) -> Sequence[FollowUp]:
+    return sweep.sweep_lots(runtime.begin, runtime.leases.terms, message, now=runtime.now())
+
+
+@task(WarnStudents)
+def warn_students(_message: WarnStudents, runtime: Runtime) -> Sequence[Message]:
+    return warn_of_expiry(runtime.begin, zone=runtime.settings.zone, now=runtime.now())
+
+
+@task(SendNotification)
+def notify_student(message: SendNotification, runtime: Runtime) -> Sequence[Message]:
+    return send_notification(
+        runtime.begin, runtime.leases, runtime.post, message, zone=runtime.settings.zone, now=runtime.now()
+    )
 
 
 @task(AuditBalances)

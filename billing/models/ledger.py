@@ -6,7 +6,7 @@ In each table: granted = left + consumed + expired + refunded + frozen + held. E
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, SmallInteger, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from billing.models.columns import Instant, values_of
@@ -35,7 +35,11 @@ class Minutes(SQLModel):
 
 
 class HourLot(Minutes, table=True):
-    """Hours that came together: a paid purchase, a paid period, a grant. `expires_at` is exclusive."""
+    """Hours that came together: a paid purchase, a paid period, a grant. `expires_at` is exclusive.
+
+    `times_expired` counts the sweeps that wrote something of it off: one, unless it was extended or got hours back
+    afterwards.
+    """
 
     __tablename__ = "hour_lot"
     __table_args__ = (
@@ -45,6 +49,8 @@ class HourLot(Minutes, table=True):
         CheckConstraint("value_cents >= 0", name="value_not_negative"),
         CheckConstraint("expires_at > starts_at", name="expires_after_start"),
         CheckConstraint("(origin = 'purchase') = (purchase_id IS NOT NULL)", name="purchases_are_named"),
+        CheckConstraint("currency ~ '^[a-z]{3}$'", name="currency_code"),
+        CheckConstraint("times_expired >= 0", name="expiries_count"),
         Index("ix_hour_lot_student", "student_id", "expires_at", "id"),
         Index("ix_hour_lot_spendable", "student_id", "expires_at", postgresql_where=text("minutes_left > 0")),
         Index("ix_hour_lot_expiry", "expires_at", "id", postgresql_where=text("minutes_left > 0")),
@@ -60,6 +66,7 @@ class HourLot(Minutes, table=True):
     currency: str = Field(max_length=3)
     starts_at: datetime = Field(sa_type=Instant)
     expires_at: datetime | None = Field(default=None, sa_type=Instant)
+    times_expired: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs={"server_default": text("0")})
 
 
 class HourEntry(SQLModel, table=True):
@@ -69,6 +76,8 @@ class HourEntry(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("source"),
         Index("ix_hour_entry_student", "student_id", "id"),
+        Index("ix_hour_entry_consumption", "consumption_id", postgresql_where=text("consumption_id IS NOT NULL")),
+        Index("ix_hour_entry_sweep_run", "sweep_run_id", "id", postgresql_where=text("sweep_run_id IS NOT NULL")),
         CheckConstraint("minutes <> 0", name="minutes_not_zero"),
     )
 
@@ -79,6 +88,8 @@ class HourEntry(SQLModel, table=True):
     balance_after: int
     source: str = Field(max_length=255)
     purchase_id: UUID | None = Field(default=None, foreign_key="purchase.id")
+    consumption_id: UUID | None = Field(default=None, foreign_key="consumption.id")
+    sweep_run_id: int | None = Field(default=None, sa_type=BigInteger, foreign_key="sweep_run.id")
     at: datetime = Field(sa_type=Instant)
 
 
@@ -110,3 +121,19 @@ class StudentBalance(Minutes, table=True):
     minutes_owed: int = Field(default=0)
     paid_cents: int = Field(default=0, sa_type=BigInteger)
     returned_cents: int = Field(default=0, sa_type=BigInteger)
+
+
+class LedgerAudit(SQLModel, table=True):
+    """A proof of every balance: how many students it covered and how many rules it found broken."""
+
+    __tablename__ = "ledger_audit"
+    __table_args__ = (
+        Index("ix_ledger_audit_finished", "finished_at"),
+        CheckConstraint("students >= 0 AND violations >= 0", name="counts_not_negative"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity()])
+    started_at: datetime = Field(sa_type=Instant)
+    finished_at: datetime = Field(sa_type=Instant)
+    students: int
+    violations: int

@@ -26,6 +26,8 @@ class Student(SQLModel, table=True):
     email: str = Field(max_length=254)
     email_verified: bool = Field(default=False)
     name: str = Field(max_length=150)
+    is_warned: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
+    """Whether mail about hours that expire or run out is wanted."""
     created_at: datetime = Field(sa_type=Instant)
 
 

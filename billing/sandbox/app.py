@@ -25,7 +25,7 @@ from billing.sandbox.timekeeper import Timekeeper
 def create_app(options: Options) -> Starlette:
     account = Account.open(options.state)
     api = Api(account, Keys(options.secret_key, options.publishable_key))
-    courier = Courier(account.deliveries, options.webhook_url, options.webhook_secret)
+    courier = Courier(account.deliveries, account.clock, options.webhook_url, options.webhook_secret)
     timekeeper = Timekeeper(account, courier)
     app = Starlette(
         routes=[*CONTROL, Route("/v1/{path:path}", Door(api, courier, timekeeper))],

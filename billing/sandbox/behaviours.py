@@ -1,6 +1,7 @@
 """How each of Stripe's test payment methods behaves, by name, by card number or by IBAN.
 
-Pages: "Test card numbers" ("Testing"), "Decline codes" and "SEPA Direct Debit payments" of Stripe's documentation.
+Pages: "Test card numbers", "Disputes" and "Refunds" ("Testing"), "Decline codes" and "SEPA Direct Debit payments" of
+Stripe's documentation.
 """
 
 from collections.abc import Mapping
@@ -53,11 +54,17 @@ DEBIT_FAILED = Failure(
 )
 
 Challenge = Literal["never", "buyer_present", "always"]
+Complaint = Literal["fraudulent", "product_not_received", "inquiry"]
+Refunding = Literal["at_once", "pending", "fails_later"]
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """`challenge` is when the bank asks the buyer: never, only while he is there to be asked, or always."""
+    """`challenge` is when the bank asks the buyer: never, only while he is there to be asked, or always.
+
+    `complaint` is what the buyer tells his bank as soon as he has paid, `is_reported_as_fraud` what the bank tells
+    Stripe then, and `refunding` how a refund to this method goes.
+    """
 
     number: str
     brand: str = "visa"
@@ -67,6 +74,9 @@ class Behaviour:
     funding: str = "credit"
     country: str = "US"
     extra_seconds: int = 0
+    complaint: Complaint | None = None
+    is_reported_as_fraud: bool = False
+    refunding: Refunding = "at_once"
 
 
 def _debit(iban: str, *, failure: Failure | None = None, extra_seconds: int = 0) -> Behaviour:
@@ -89,7 +99,12 @@ TEST_METHODS: Mapping[str, Behaviour] = {
     "pm_card_de": Behaviour("4000002760000016", country="DE"),
     "pm_card_es": Behaviour("4000007240000007", country="ES"),
     "pm_card_fr": Behaviour("4000002500000003", country="FR"),
-    "pm_card_createDispute": Behaviour("4000000000000259"),
+    "pm_card_createDispute": Behaviour("4000000000000259", complaint="fraudulent"),
+    "pm_card_createDisputeProductNotReceived": Behaviour("4000000000002685", complaint="product_not_received"),
+    "pm_card_createDisputeInquiry": Behaviour("4000000000001976", complaint="inquiry"),
+    "pm_card_createIssuerFraudRecord": Behaviour("4000000000005423", is_reported_as_fraud=True),
+    "pm_card_refundFail": Behaviour("4000000000005126", refunding="fails_later"),
+    "pm_card_pendingRefund": Behaviour("4000000000007726", refunding="pending"),
     "pm_card_chargeDeclined": Behaviour("4000000000000002", failure=DECLINED),
     "pm_card_chargeDeclinedInsufficientFunds": Behaviour("4000000000009995", failure=INSUFFICIENT_FUNDS),
     "pm_card_chargeDeclinedLostCard": Behaviour("4000000000009987", failure=LOST),

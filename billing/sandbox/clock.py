@@ -1,7 +1,7 @@
 """The sandbox's time: the machine's, plus an offset that a test moves.
 
-It dates objects and events, ages idempotency keys and settles payments. Signatures and repeated deliveries go by the
-machine's own time, as they must agree with whoever receives them.
+It dates objects and events, ages idempotency keys, settles payments and signs deliveries: whoever receives those has
+moved with it. Only the waits between repeated deliveries are the machine's own.
 """
 
 import time
@@ -26,11 +26,8 @@ class Clock:
         return time.time() + self.offset_seconds
 
     def advance(self, seconds: int) -> None:
-        self._move_to(self.offset_seconds + seconds)
+        self.move_to(self.offset_seconds + seconds)
 
-    def reset(self) -> None:
-        self._move_to(0)
-
-    def _move_to(self, offset_seconds: int) -> None:
+    def move_to(self, offset_seconds: int) -> None:
         self.offset_seconds = offset_seconds
         self._settings.put(_OFFSET, offset_seconds)

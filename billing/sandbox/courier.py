@@ -5,11 +5,11 @@ Page: "Receive Stripe events in your webhook endpoint" of Stripe's documentation
 
 import asyncio
 import logging
-import time
 from dataclasses import dataclass, field
 
 from stripe import WebhookSignature
 
+from billing.sandbox.clock import Clock
 from billing.sandbox.deliveries import Deliveries, Delivery
 from billing.sandbox.webhook_line import LineError, WebhookLine
 
@@ -20,6 +20,7 @@ IDLE_SECONDS = 1.0
 @dataclass
 class Courier:
     deliveries: Deliveries
+    clock: Clock
     webhook_url: str
     secret: str
     _flying: dict[int, asyncio.Task[None]] = field(default_factory=dict)
@@ -29,6 +30,11 @@ class Courier:
     def wake(self) -> None:
         """There may be something to carry."""
         self._wake.set()
+
+    @property
+    def has_work(self) -> bool:
+        """What was refused and waits for its next time is none, nor is anything while deliveries are paused."""
+        return bool(self._flying) or not self.deliveries.plan.paused and bool(self.deliveries.due(1, set()))
 
     async def run(self) -> None:
         try:
@@ -52,7 +58,7 @@ class Courier:
     async def send(self, payload: str) -> int | None:
         """The status of the answer, None where there was none."""
         line = self._lines.pop() if self._lines else WebhookLine(self.webhook_url)
-        header = WebhookSignature.generate_signature_header(payload, self.secret, int(time.time()))
+        header = WebhookSignature.generate_signature_header(payload, self.secret, self.clock.now())
         headers = {"Content-Type": "application/json; charset=utf-8", "Stripe-Signature": header, **_USER_AGENT}
         try:
             return await line.post(payload.encode(), headers)

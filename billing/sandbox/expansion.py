@@ -11,9 +11,22 @@ from billing.sandbox.objects import Body, Objects
 
 EXPANDABLE: Mapping[str, Mapping[str, str]] = {
     "payment_intent": {"customer": "customer", "latest_charge": "charge", "payment_method": "payment_method"},
-    "charge": {"customer": "customer", "payment_intent": "payment_intent"},
+    "charge": {"customer": "customer", "payment_intent": "payment_intent", "payment_method": "payment_method"},
     "payment_method": {"customer": "customer"},
+    "refund": {
+        "balance_transaction": "balance_transaction",
+        "charge": "charge",
+        "customer": "customer",
+        "failure_balance_transaction": "balance_transaction",
+        "payment_intent": "payment_intent",
+        "payment_method": "payment_method",
+    },
+    "dispute": {"charge": "charge", "payment_intent": "payment_intent"},
+    "radar.early_fraud_warning": {"charge": "charge", "payment_intent": "payment_intent"},
 }
+_LISTS = {("charge", "refunds"): "refund"}
+"""What an answer has only where it is asked for: the newest of what names this object."""
+_LISTED = 10
 
 
 def expanded(objects: Objects, body: Body, paths: Sequence[str]) -> Body:

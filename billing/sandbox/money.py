@@ -12,6 +12,7 @@ _SMALLEST = {
 }  # fmt: skip
 _LARGEST = 99_999_999
 _WITHOUT_CENTS = frozenset({"jpy"})
+_SIGNS = {"eur": "€", "gbp": "£", "jpy": "¥", "usd": "$"}
 
 
 def check_currency(given: str) -> str:
@@ -25,15 +26,26 @@ def check_currency(given: str) -> str:
 
 
 def check_amount(amount: int, currency: str) -> None:
-    if amount < 1:
-        sentence = "This value must be greater than or equal to 1."
-        raise ApiError(sentence, code="parameter_invalid_integer", param="amount")
+    check_is_positive(amount)
     if amount < _SMALLEST[currency]:
         sentence = f"Amount must be at least {_written(_SMALLEST[currency], currency)}"
         raise ApiError(sentence, code="amount_too_small", param="amount")
     if amount > _LARGEST:
         sentence = f"Amount must be no more than {_written(_LARGEST, currency)}"
         raise ApiError(sentence, code="amount_too_large", param="amount")
+
+
+def check_is_positive(amount: int) -> None:
+    if amount < 1:
+        sentence = "This value must be greater than or equal to 1."
+        raise ApiError(sentence, code="parameter_invalid_integer", param="amount")
+
+
+def signed(amount: int, currency: str) -> str:
+    """As in Stripe's sentences about refunds: €14.00."""
+    if currency not in _SIGNS:
+        return _written(amount, currency)
+    return _SIGNS[currency] + (str(amount) if currency in _WITHOUT_CENTS else f"{amount / 100:.2f}")
 
 
 def _written(amount: int, currency: str) -> str:

@@ -56,6 +56,17 @@ class Objects:
             stored.id,
         )
 
+    def of_charge(self, kind: str, charge: Body) -> list[Stored]:
+        """Refunds, disputes or warnings of one charge, the oldest first; its intent is what they are found by."""
+        rows = self._database.rows(
+            "SELECT body, behaviour FROM objects WHERE payment_intent = ? AND kind = ?"
+            " AND json_extract(body, '$.charge') = ? ORDER BY seq",
+            charge["payment_intent"],
+            kind,
+            charge["id"],
+        )
+        return [Stored.of(row) for row in rows]
+
     def need(self, kind: str, object_id: str) -> Stored:
         """One that another object names."""
         stored = self.get(kind, object_id)

@@ -56,8 +56,9 @@ class Parameters:
         return validated
 
 
-def _adapter(name: str) -> TypeAdapter[Any]:
-    module = _private_copy("_" + re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower())
+def _adapter(full_name: str) -> TypeAdapter[Any]:
+    folder, _, name = full_name.rpartition(".")
+    module = _private_copy(folder, "_" + re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower())
     for nested in [value for value in vars(module).values() if _is_own_type(value, module)]:
         nested.__annotations__ = _strict_hints(nested)
         nested.__pydantic_config__ = _FORBID
@@ -79,8 +80,8 @@ class _UntypedMap:
         return dict[str, item]
 
 
-def _private_copy(module_name: str) -> ModuleType:
-    file = Path(stripe.params.__path__[0]) / f"{module_name}.py"
+def _private_copy(folder: str, module_name: str) -> ModuleType:
+    file = Path(stripe.params.__path__[0]) / folder / f"{module_name}.py"
     module = ModuleType("sandbox_params." + module_name)
     sys.modules[module.__name__] = module
     SourceFileLoader(module.__name__, str(file)).exec_module(module)

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 from billing.sandbox.call import Call
 from billing.sandbox.objects import Body
-from billing.sandbox.resources import charges, customers, events, payment_intents, payment_methods
+from billing.sandbox.resources import (
+    charges,
+    customers,
+    disputes,
+    events,
+    fraud_warnings,
+    payment_intents,
+    payment_methods,
+    refunds,
+)
 
 
 @dataclass(frozen=True)
@@ -20,6 +29,7 @@ class Endpoint:
 
 
 _INTENT = "/v1/payment_intents/{id}"
+_WARNINGS = "/v1/radar/early_fraud_warnings"
 ROUTES: tuple[Endpoint, ...] = (
     Endpoint(
         "POST", "/v1/payment_intents", "PaymentIntentCreateParams", payment_intents.create, payment_intents.UNSERVED
@@ -45,6 +55,18 @@ ROUTES: tuple[Endpoint, ...] = (
     Endpoint("DELETE", "/v1/customers/{id}", "CustomerDeleteParams", customers.delete),
     Endpoint("GET", "/v1/charges", "ChargeListParams", charges.list_all, charges.UNSERVED),
     Endpoint("GET", "/v1/charges/{id}", "ChargeRetrieveParams", charges.retrieve),
+    Endpoint("GET", "/v1/charges/{id}/refunds", "ChargeListRefundsParams", refunds.list_of_charge),
+    Endpoint("POST", "/v1/refunds", "RefundCreateParams", refunds.create, refunds.UNSERVED),
+    Endpoint("GET", "/v1/refunds", "RefundListParams", refunds.list_all),
+    Endpoint("GET", "/v1/refunds/{id}", "RefundRetrieveParams", refunds.retrieve),
+    Endpoint("POST", "/v1/refunds/{id}", "RefundUpdateParams", refunds.update),
+    Endpoint("POST", "/v1/refunds/{id}/cancel", "RefundCancelParams", refunds.cancel),
+    Endpoint("GET", "/v1/disputes", "DisputeListParams", disputes.list_all),
+    Endpoint("GET", "/v1/disputes/{id}", "DisputeRetrieveParams", disputes.retrieve),
+    Endpoint("POST", "/v1/disputes/{id}", "DisputeUpdateParams", disputes.update),
+    Endpoint("POST", "/v1/disputes/{id}/close", "DisputeCloseParams", disputes.close),
+    Endpoint("GET", _WARNINGS, "radar.EarlyFraudWarningListParams", fraud_warnings.list_all),
+    Endpoint("GET", f"{_WARNINGS}/{{id}}", "radar.EarlyFraudWarningRetrieveParams", fraud_warnings.retrieve),
     Endpoint(
         "POST", "/v1/payment_methods", "PaymentMethodCreateParams", payment_methods.create, payment_methods.UNSERVED
     ),

@@ -1,5 +1,6 @@
 """What happens by itself when the sandbox's time comes: rows, so that a restart loses none."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from billing.sandbox.clock import Clock
@@ -32,9 +33,18 @@ class Schedule:
         )
         return None if row is None else Appointment(*row)
 
+    def bring_forward(self, actions: Iterable[str], seconds: float) -> None:
+        for action in actions:
+            self._database.run("UPDATE schedule SET due = due - ? WHERE action = ?", seconds, action)
+
     def done(self, appointment: Appointment) -> None:
         self._database.run("DELETE FROM schedule WHERE seq = ?", appointment.seq)
 
-    def seconds_until_next(self) -> float | None:
+    def next_at(self) -> float | None:
+        """When, by the sandbox's clock, the next one is due or was."""
         row = self._database.row("SELECT min(due) AS due FROM schedule")
-        return None if row is None or row["due"] is None else max(0.0, row["due"] - self._clock.exact())
+        return None if row is None else row["due"]
+
+    def seconds_until_next(self) -> float | None:
+        next_at = self.next_at()
+        return None if next_at is None else max(0.0, next_at - self._clock.exact())

@@ -6,11 +6,16 @@ from dataclasses import dataclass, field
 
 from billing.sandbox.account import Account
 from billing.sandbox.courier import Courier
-from billing.sandbox.resources import payment_attempts
+from billing.sandbox.resources import dispute_stages, payment_attempts, refund_outcomes
 
 ACTIONS: Mapping[str, Callable[[Account, str], None]] = {
     payment_attempts.SETTLE: payment_attempts.settle,
+    refund_outcomes.SETTLE: refund_outcomes.settle,
+    dispute_stages.JUDGE: dispute_stages.judge,
+    dispute_stages.EXPIRE: dispute_stages.expire,
 }
+DURATIONS = (payment_attempts.SETTLE,)
+"""Those that are kept so and so long after they were made; the others name a date."""
 IDLE_SECONDS = 1.0
 
 
@@ -23,6 +28,19 @@ class Timekeeper:
     def wake(self) -> None:
         """The clock was moved, or there is a new appointment."""
         self._wake.set()
+
+    @property
+    def has_work(self) -> bool:
+        return self.account.schedule.next_due() is not None
+
+    def move_to(self, offset_seconds: int) -> None:
+        """Back in time a bank that has begun to decide needs no longer for that than it would have."""
+        clock, schedule = self.account.clock, self.account.schedule
+        back = clock.offset_seconds - offset_seconds
+        with self.account.database.transaction():
+            clock.move_to(offset_seconds)
+            if back > 0:
+                schedule.bring_forward(DURATIONS, back)
 
     async def run(self) -> None:
         while True:

@@ -12,12 +12,13 @@ from billing.work.claims import (
     renew,
     resume,
 )
-from billing.work.kinds import EVENT_BATCH, OPEN_KINDS
+from billing.work.kinds import EVENT_BATCH, HOURS_BATCH, OPEN_KINDS
 from billing.work.leases import Leases, LeaseTerms
 from billing.work.overdue import take_overdue
 
 __all__ = [
     "EVENT_BATCH",
+    "HOURS_BATCH",
     "OPEN_KINDS",
     "Claim",
     "LeaseTerms",

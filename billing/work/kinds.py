@@ -4,11 +4,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from billing.messages import EventsWaiting, LinkStudent, Message, PreparePayment
-from billing.models import OpenWork, Purchase, StudentLink, WebhookEvent
+from billing.messages import (
+    EventsWaiting,
+    HoursWaiting,
+    LinkStudent,
+    Message,
+    PerformStaffAct,
+    PreparePayment,
+    SendNotification,
+    SweepLots,
+)
+from billing.models import (
+    ConsumptionAct,
+    Notification,
+    OpenWork,
+    Purchase,
+    StaffAct,
+    StudentLink,
+    SweepRun,
+    WebhookEvent,
+)
 
 EVENT_BATCH = 200
 """Events that one hint may bring into work."""
+
+HOURS_BATCH = 200
+"""Acts on hours that one hint may bring into work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +51,28 @@ def _links(ids: Sequence[Any]) -> list[Message]:
     return [LinkStudent(link_id=link_id) for link_id in ids]
 
 
+def _hours(ids: Sequence[Any]) -> list[Message]:
+    return [HoursWaiting() for _ in range(0, len(ids), HOURS_BATCH)]
+
+
+def _staff_acts(ids: Sequence[Any]) -> list[Message]:
+    return [PerformStaffAct(act_id=act_id) for act_id in ids]
+
+
+def _sweeps(ids: Sequence[Any]) -> list[Message]:
+    return [SweepLots(run_id=run_id) for run_id in ids]
+
+
+def _notifications(ids: Sequence[Any]) -> list[Message]:
+    return [SendNotification(notification_id=notification_id) for notification_id in ids]
+
+
 OPEN_KINDS: Sequence[OpenKind] = (
     OpenKind(Purchase, _payments),
     OpenKind(WebhookEvent, _events),
     OpenKind(StudentLink, _links),
+    OpenKind(ConsumptionAct, _hours),
+    OpenKind(StaffAct, _staff_acts),
+    OpenKind(SweepRun, _sweeps),
+    OpenKind(Notification, _notifications),
 )

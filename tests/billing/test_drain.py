@@ -132,7 +132,7 @@ def test_whoever_waits_for_what_a_batch_changed_is_told(desk: Desk) -> None:
     desk.hear("payment_intent.payment_failed", declined)
     desk.hear("payment_intent.processing", late)
     desk.drain()
-    assert {change.purchase_id for change in desk.hints.notified} == {paid.id, declined.id}
+    assert {change.subject for change in desk.hints.notified} == {paid.id, declined.id}
     assert len(desk.hints.notified) == 2
 
 

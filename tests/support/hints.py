@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from billing.messages import Message, PurchaseChanged
+from billing.messages import Change, Message
 
 
 class KeptHints:
     def __init__(self) -> None:
         self.sent: list[Message] = []
         self.taken_kinds: list[type[Message]] = []
-        self.notified: list[PurchaseChanged] = []
+        self.notified: list[Change] = []
 
     def send(self, message: Message) -> None:
         self.sent.append(message)
@@ -17,5 +17,5 @@ class KeptHints:
     def taken(self, kind: type[Message]) -> None:
         self.taken_kinds.append(kind)
 
-    def notify(self, changes: Sequence[PurchaseChanged]) -> None:
+    def notify(self, changes: Sequence[Change]) -> None:
         self.notified.extend(changes)

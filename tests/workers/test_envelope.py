@@ -11,7 +11,22 @@ import redis
 from billing import logs
 from billing.config import Settings
 from billing.ids import new_id
-from billing.messages import MESSAGES, AuditBalances, EventsWaiting, LinkStudent, Message, PreparePayment
+from billing.messages import (
+    MESSAGES,
+    AuditBalances,
+    EventsWaiting,
+    HoursWaiting,
+    LapseHolds,
+    LinkStudent,
+    Message,
+    PerformStaffAct,
+    PreparePayment,
+    SendNotification,
+    StartLateSweep,
+    StartNightlySweep,
+    SweepLots,
+    WarnStudents,
+)
 from workers.envelope import MOST_BYTES, complaint, complaint_about_item
 from workers.hints import Publisher
 
@@ -19,6 +34,14 @@ SAMPLES: dict[type[Message], Message] = {
     PreparePayment: PreparePayment(purchase_id=new_id()),
     EventsWaiting: EventsWaiting(),
     LinkStudent: LinkStudent(link_id=new_id()),
+    HoursWaiting: HoursWaiting(),
+    LapseHolds: LapseHolds(),
+    PerformStaffAct: PerformStaffAct(act_id=new_id()),
+    StartNightlySweep: StartNightlySweep(),
+    StartLateSweep: StartLateSweep(),
+    SweepLots: SweepLots(run_id=1),
+    WarnStudents: WarnStudents(),
+    SendNotification: SendNotification(notification_id=new_id()),
     AuditBalances: AuditBalances(),
 }
 

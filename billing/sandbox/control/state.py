@@ -16,6 +16,13 @@ class Advance(BaseModel):
     advance_seconds: Annotated[int, Field(ge=0)]
 
 
+class MoveTo(BaseModel):
+    """Said twice it is done once, so it can be said again where its answer was lost."""
+
+    model_config = ConfigDict(extra="forbid")
+    offset_seconds: Annotated[int, Field(ge=0)]
+
+
 class Reset(BaseModel):
     model_config = ConfigDict(extra="forbid")
     reset: Literal[True]
@@ -27,7 +34,7 @@ class Settlement(BaseModel):
 
 
 LAND_WITHIN_SECONDS = 1.0
-_CLOCK: TypeAdapter[Advance | Reset] = TypeAdapter(Advance | Reset)
+_CLOCK: TypeAdapter[Advance | MoveTo | Reset] = TypeAdapter(Advance | MoveTo | Reset)
 _SETTLEMENT = TypeAdapter(Settlement)
 
 
@@ -46,17 +53,21 @@ async def reset(request: Request) -> JSONResponse:
 
 
 async def clock(request: Request) -> JSONResponse:
+    """`next_at` is when the next appointment is kept; `has_work`, whether one is due now, or an event on its way."""
     check_is_near(request)
     sandbox = Sandbox.of(request)
     if request.method == "POST":
-        move = await read(request, _CLOCK)
-        if isinstance(move, Advance):
-            sandbox.account.clock.advance(move.advance_seconds)
-        else:
-            sandbox.account.clock.reset()
+        sandbox.timekeeper.move_to(_offset_after(await read(request, _CLOCK), sandbox.account.clock.offset_seconds))
         sandbox.wake()
     now = sandbox.account.clock
-    return JSONResponse({"now": now.now(), "offset_seconds": now.offset_seconds})
+    facts = {"now": now.now(), "offset_seconds": now.offset_seconds, "next_at": sandbox.account.schedule.next_at()}
+    return JSONResponse({**facts, "has_work": sandbox.timekeeper.has_work or sandbox.courier.has_work})
+
+
+def _offset_after(move: Advance | MoveTo | Reset, offset_seconds: int) -> int:
+    if isinstance(move, Advance):
+        return offset_seconds + move.advance_seconds
+    return move.offset_seconds if isinstance(move, MoveTo) else 0
 
 
 async def settlement(request: Request) -> JSONResponse:

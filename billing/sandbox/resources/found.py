@@ -4,15 +4,25 @@ from billing.sandbox.call import Call
 from billing.sandbox.errors import no_such
 from billing.sandbox.objects import Stored
 
-_NOUNS = {"payment_method": "PaymentMethod"}
-_NAMES = {"payment_method": "payment_method", "payment_intent": "intent"}
+_NOUNS = {"payment_method": "PaymentMethod", "radar.early_fraud_warning": "early_fraud_warning"}
+_NAMES = {
+    "payment_method": "payment_method",
+    "payment_intent": "intent",
+    "refund": "refund",
+    "dispute": "dispute",
+    "radar.early_fraud_warning": "early_fraud_warning",
+}
 """What Stripe calls the id in the address."""
+
+
+def noun(kind: str) -> str:
+    return _NOUNS.get(kind, kind)
 
 
 def in_address(call: Call, kind: str) -> Stored:
     stored = call.account.objects.get(kind, call.subject)
     if stored is None:
-        raise no_such(_NOUNS.get(kind, kind), call.subject, param=_NAMES.get(kind, "id"), status=404)
+        raise no_such(noun(kind), call.subject, param=_NAMES.get(kind, "id"), status=404)
     return stored
 
 
@@ -23,5 +33,5 @@ def in_parameter(call: Call, kind: str, name: str) -> Stored | None:
         return None
     stored = call.account.objects.get(kind, object_id)
     if stored is None or stored.body.get("deleted"):
-        raise no_such(_NOUNS.get(kind, kind), object_id, param=name)
+        raise no_such(noun(kind), object_id, param=name)
     return stored

@@ -6,12 +6,12 @@ Pages: "How PaymentIntents work" and "Payment status updates" of Stripe's docume
 from typing import Any
 
 from billing.sandbox.account import Account
-from billing.sandbox.behaviours import AUTHENTICATION_FAILED, AUTHENTICATION_REQUIRED, TEST_METHODS, Failure
+from billing.sandbox.behaviours import AUTHENTICATION_FAILED, AUTHENTICATION_REQUIRED, TEST_METHODS, Behaviour, Failure
 from billing.sandbox.call import Call
 from billing.sandbox.errors import CardDeclined, doc_url
 from billing.sandbox.objects import Body, Stored
 from billing.sandbox.origins import NOBODY
-from billing.sandbox.resources import charges, payment_methods
+from billing.sandbox.resources import charges, dispute_stages, fraud_warnings, payment_methods
 
 SETTLE = "settle_payment"
 
@@ -77,7 +77,19 @@ def _succeed(call: Call, intent: Stored, method: Stored, charge: Stored) -> None
     if intent.body["setup_future_usage"] and intent.body["customer"]:
         payment_methods.attach(call, method, intent.body["customer"])
     call.record("charge.succeeded", charge.body)
+    _complain(call, TEST_METHODS[method.behaviour or ""], charge)
     call.record("payment_intent.succeeded", intent.body)
+
+
+def _complain(call: Call, behaviour: Behaviour, charge: Stored) -> None:
+    """Stripe's test cards do so at once: what comes of it is listed before the intent's own success."""
+    if behaviour.is_reported_as_fraud:
+        fraud_warnings.add(call, charge)
+    if behaviour.complaint is not None:
+        is_inquiry = behaviour.complaint == "inquiry"
+        reason = "fraudulent" if is_inquiry else behaviour.complaint
+        claim = dispute_stages.Claim(charge.body["amount"], reason, is_inquiry)
+        dispute_stages.raise_against(call, charge, claim)
 
 
 def _process(call: Call, intent: Stored, method: Stored, extra_seconds: int) -> None:

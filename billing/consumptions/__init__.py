@@ -1,0 +1,1 @@
+"""Hours for sessions: taken, held, captured, released, given back, as the platform asks."""

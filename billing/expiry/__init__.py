@@ -1,0 +1,1 @@
+"""Writing off what expired: found, previewed, swept, undone."""
