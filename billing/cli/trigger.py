@@ -8,29 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
+from billing.cli.happenings import ACTS, CLOSED, PARTIAL, Outcome, Wish
 from billing.cli.reading import NothingFoundError, ask
 from billing.cli.sandbox import Sandbox, SandboxRefusedError
 from billing.config import Settings
 from billing.errors import PermanentError
 from billing.reads.payments import PaymentView, find_payment
 
-CONFIRM, CANCEL = "confirm", "cancel"
 PAGE, PAGES = 100, 20
 MOST_TIMES = 1000
-
-Act = tuple[str, Mapping[str, str]]
-ACTS: Mapping[str, Act | None] = {
-    "payment_intent.succeeded": (CONFIRM, {"payment_method": "pm_card_visa"}),
-    "payment_intent.payment_failed": (CONFIRM, {"payment_method": "pm_card_chargeDeclined"}),
-    "payment_intent.processing": (CONFIRM, {"payment_method": "pm_success_de"}),
-    "payment_intent.requires_action": (CONFIRM, {"payment_method": "pm_card_authenticationRequired"}),
-    "payment_intent.canceled": (CANCEL, {}),
-    "charge.succeeded": (CONFIRM, {"payment_method": "pm_card_visa"}),
-    "charge.failed": (CONFIRM, {"payment_method": "pm_card_chargeDeclined"}),
-    "charge.pending": (CONFIRM, {"payment_method": "pm_success_de"}),
-    "payment_intent.created": None,
-}
-"""What a buyer does, that Stripe tells of by an event of this type; None: it happened with the purchase."""
 
 
 class NoIntentError(PermanentError):
@@ -55,21 +41,36 @@ def trigger(
     reorder: Annotated[
         bool, typer.Option("--reorder", help="All events of this payment, the newest first, before their usual order.")
     ] = False,
+    amount: Annotated[
+        int | None, typer.Option(min=1, help="Cents that are refunded or disputed: it happens anew. All, unless given.")
+    ] = None,
+    outcome: Annotated[
+        Outcome | None, typer.Option(help=f"How the dispute of {CLOSED} ends; lost, unless given.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Make the sandbox send an event for a purchase; one that happened already is delivered again."""
-    if event_type not in ACTS:
-        raise typer.BadParameter(f"the sandbox makes {', '.join(ACTS)}", param_hint="TYPE")
+    _check(event_type, amount, outcome)
     settings = Settings.load()
     sandbox = Sandbox(settings)
     payment = ask(settings, lambda connection: find_payment(connection, purchase))
     copies = max(times, 2) if twice else times
-    delivered = _trigger(sandbox, event_type, _intent(payment, purchase), copies, reorder=reorder)
+    wish = Wish(event_type, _intent(payment, purchase), amount, outcome)
+    delivered = fulfil(sandbox, wish, copies, reorder=reorder)
     if as_json:
         typer.echo(json.dumps([_as_json(one) for one in delivered]))
     else:
         for one in delivered:
             typer.echo(_line(one))
+
+
+def _check(event_type: str, amount: int | None, outcome: Outcome | None) -> None:
+    if event_type not in ACTS:
+        raise typer.BadParameter(f"the sandbox makes {', '.join(ACTS)}", param_hint="TYPE")
+    if amount is not None and event_type not in PARTIAL:
+        raise typer.BadParameter(f"it is for {', '.join(sorted(PARTIAL))}", param_hint="--amount")
+    if outcome is not None and event_type != CLOSED:
+        raise typer.BadParameter(f"it is for {CLOSED}", param_hint="--outcome")
 
 
 def _intent(payment: PaymentView | None, given: str) -> str:
@@ -83,11 +84,12 @@ def _intent(payment: PaymentView | None, given: str) -> str:
     return payment.payment_intent_id
 
 
-def _trigger(sandbox: Sandbox, event_type: str, intent: str, times: int, *, reorder: bool) -> list[Delivered]:
+def fulfil(sandbox: Sandbox, wish: Wish, times: int, *, reorder: bool) -> list[Delivered]:
     with _held_back(sandbox, is_wanted=reorder):
-        event, is_new = _happened(sandbox, event_type, intent)
+        event, is_new = _happened(sandbox, wish)
         if reorder:
-            return [_deliver(sandbox, one, times, is_new=one == event and is_new) for one in _events(sandbox, intent)]
+            events = _events(sandbox, wish.intent)
+            return [_deliver(sandbox, one, times, is_new=one == event and is_new) for one in events]
         return [_deliver(sandbox, event, times - is_new, is_new=is_new)]
 
 
@@ -104,16 +106,18 @@ def _held_back(sandbox: Sandbox, *, is_wanted: bool) -> Iterator[None]:
             sandbox.control("delivery", plan)
 
 
-def _happened(sandbox: Sandbox, event_type: str, intent: str) -> tuple[Mapping[str, Any], bool]:
+def _happened(sandbox: Sandbox, wish: Wish) -> tuple[Mapping[str, Any], bool]:
     """The newest event of this type, and whether it was only just made to happen."""
-    if found := _events(sandbox, intent, event_type):
-        return found[0], False
-    act = ACTS[event_type]
-    answer = sandbox.act(f"/v1/payment_intents/{intent}/{act[0]}", **act[1]) if act else {}
-    if found := _events(sandbox, intent, event_type):
-        return found[0], True
+    known = _events(sandbox, wish.intent, wish.event_type)
+    if found := next(filter(wish.is_met_by, known), None):
+        return found, False
+    act = ACTS[wish.event_type]
+    answer = act(sandbox, wish) if act else {}
+    ids = {event["id"] for event in known}
+    if made := [event for event in _events(sandbox, wish.intent, wish.event_type) if event["id"] not in ids]:
+        return made[0], True
     status = answer.get("status") or answer.get("error", {}).get("message") or "as it was"
-    raise SandboxRefusedError(f"that made no {event_type}: the payment is {status}")
+    raise SandboxRefusedError(f"that made no {wish.event_type}: the payment is {status}")
 
 
 def _events(sandbox: Sandbox, intent: str, event_type: str | None = None) -> list[Mapping[str, Any]]:

@@ -11,7 +11,8 @@ Test control, JSON in and out, no key, from this machine only; see `control/` fo
     GET    /_sandbox/health
     POST   /_sandbox/reset
     POST   /_sandbox/clock        {"advance_seconds": 86400} or {"reset": true}; GET shows it
-    POST   /_sandbox/settlement   {"delay_seconds": 3}: how long an asynchronous payment takes, by the sandbox's clock
+    POST   /_sandbox/settlement   {"delay_seconds": 3}: how long an asynchronous payment takes, a bank to decide
+                                  about a refund or about evidence too, by the sandbox's clock
     POST   /_sandbox/delivery     {"paused", "duplicates", "delay_seconds", "reorder_seconds", "drop_share",
                                   "drop_next", "types", "parallel", "seed"}: a whole new plan, defaults where
                                   absent; GET shows it
@@ -23,5 +24,11 @@ Test control, JSON in and out, no key, from this machine only; see `control/` fo
                                   {"html_200": true}; "path" is a regular expression, searched
     GET    /_sandbox/requests     the API's recent requests; DELETE forgets them
     POST   /_sandbox/3ds/{payment_intent}/approve or /refuse; GET /_sandbox/3ds/{payment_intent} is the buyer's page
+    POST   /_sandbox/refunds      {"payment_intent" or "charge", "amount", "reason", "status"}: made in the dashboard,
+                                  without metadata; with a "status" of pending or requires_action it stays so
+    POST   /_sandbox/refunds/{id}/succeed; /_sandbox/refunds/{id}/fail {"failure_reason"}, also after it succeeded
+    POST   /_sandbox/disputes     {"payment_intent" or "charge", "amount", "reason", "is_inquiry"}
+    POST   /_sandbox/disputes/{id}/won, /lost, /funds_reinstated; of an inquiry /warning_closed, /escalated
+    POST   /_sandbox/fraud_warnings {"payment_intent" or "charge", "fraud_type"}
     GET    /_sandbox/stripe.js    stands in for Stripe.js in a checkout page; see `pages/stripe.js`
 """

@@ -11,7 +11,7 @@ from billing.sandbox.objects import Body, Objects
 
 EXPANDABLE: Mapping[str, Mapping[str, str]] = {
     "payment_intent": {"customer": "customer", "latest_charge": "charge", "payment_method": "payment_method"},
-    "charge": {"customer": "customer", "payment_intent": "payment_intent", "payment_method": "payment_method"},
+    "charge": {"customer": "customer", "payment_intent": "payment_intent"},
     "payment_method": {"customer": "customer"},
     "refund": {
         "balance_transaction": "balance_transaction",
@@ -24,9 +24,7 @@ EXPANDABLE: Mapping[str, Mapping[str, str]] = {
     "dispute": {"charge": "charge", "payment_intent": "payment_intent"},
     "radar.early_fraud_warning": {"charge": "charge", "payment_intent": "payment_intent"},
 }
-_LISTS = {("charge", "refunds"): "refund"}
-"""What an answer has only where it is asked for: the newest of what names this object."""
-_LISTED = 10
+_REFUNDS_SHOWN = 10
 
 
 def expanded(objects: Objects, body: Body, paths: Sequence[str]) -> Body:
@@ -38,13 +36,31 @@ def expanded(objects: Objects, body: Body, paths: Sequence[str]) -> Body:
 def _expand(objects: Objects, body: Body, steps: list[str], path: str) -> Body:
     if body.get("object") == "list" and steps[0] == "data" and len(steps) > 1:
         return {**body, "data": [_expand(objects, item, steps[1:], path) for item in body["data"]]}
-    kind = EXPANDABLE.get(str(body.get("object")), {}).get(steps[0])
-    if kind is None:
-        raise ApiError(f"This property cannot be expanded ({path}).", param="expand")
-    inner = _named(objects, kind, body.get(steps[0]))
+    inner = _inner(objects, body, steps[0], path)
     if inner is not None and len(steps) > 1:
         inner = _expand(objects, inner, steps[1:], path)
     return {**body, steps[0]: inner}
+
+
+def _inner(objects: Objects, body: Body, name: str, path: str) -> Body | None:
+    subject = body.get("object")
+    if (subject, name) == ("charge", "refunds"):
+        return body[name] if name in body else _refunds(objects, body)
+    kind = EXPANDABLE.get(str(subject), {}).get(name)
+    if kind is None:
+        raise ApiError(f"This property cannot be expanded ({path}).", param="expand")
+    return _named(objects, kind, body.get(name))
+
+
+def _refunds(objects: Objects, charge: Body) -> Body:
+    """The newest, in the shape of a list's first page; a charge has them only where they are asked for."""
+    found = [stored.body for stored in reversed(objects.of_charge("refund", charge))]
+    return {
+        "object": "list",
+        "data": found[:_REFUNDS_SHOWN],
+        "has_more": len(found) > _REFUNDS_SHOWN,
+        "url": f"/v1/charges/{charge['id']}/refunds",
+    }
 
 
 def _named(objects: Objects, kind: str, value: Any) -> Body | None:

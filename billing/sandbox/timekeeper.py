@@ -14,7 +14,7 @@ ACTIONS: Mapping[str, Callable[[Account, str], None]] = {
     dispute_stages.JUDGE: dispute_stages.judge,
     dispute_stages.EXPIRE: dispute_stages.expire,
 }
-DURATIONS = (payment_attempts.SETTLE,)
+DURATIONS = (payment_attempts.SETTLE, refund_outcomes.SETTLE, dispute_stages.JUDGE)
 """Those that are kept so and so long after they were made; the others name a date."""
 IDLE_SECONDS = 1.0
 

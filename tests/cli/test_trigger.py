@@ -91,6 +91,32 @@ def test_what_cannot_happen_any_more_is_one_line(billing: Billing, stack: Stack)
     assert "happened before; delivered 1 times: 200" in made.out
 
 
+def test_money_can_go_back(billing: Billing, stack: Stack) -> None:
+    """A refund, a dispute and a warning need neither a dashboard nor a bank."""
+    accepted = pending(stack, "back@example.com")
+
+    def happened(event_type: str, *words: str) -> dict[str, Any]:
+        """What was sent: the event is new, and the door has taken it once more."""
+        (sent,) = billing("trigger", event_type, "--purchase", accepted["task_id"], "--twice", "--json", *words).json
+        assert (sent["type"], sent["is_new"], sent["statuses"]) == (event_type, True, [200])
+        return dict(sent)
+
+    happened("payment_intent.succeeded")
+    happened("radar.early_fraud_warning.created")
+    part = happened("refund.created", "--amount", "1000")
+    assert happened("refund.created", "--amount", "1000")["id"] != part["id"]
+    happened("refund.failed")
+    happened("charge.dispute.created")
+    lost = happened("charge.dispute.closed")
+    won = happened("charge.dispute.closed", "--outcome", "won")
+    (again,) = billing("trigger", "charge.dispute.closed", "--purchase", accepted["task_id"], "--json").json
+    assert (again["id"], again["is_new"]) == (won["id"], False)
+    assert lost["id"] != won["id"]
+    told = billing("trigger", "refund.created", "--purchase", accepted["task_id"], "--amount", "14000").complaint
+    assert told.startswith("the sandbox refuses: ")
+    assert "has been charged back" in told
+
+
 def test_a_purchase_that_is_not_there_or_not_ready_is_one_line(
     billing: Billing, stack: Stack, variables: dict[str, str]
 ) -> None:
@@ -110,6 +136,8 @@ def test_wrong_usage_is_exit_2(billing: Billing) -> None:
     assert billing("trigger", "invoice.paid", "--purchase", "1").status == 2
     assert billing("trigger", "payment_intent.succeeded").status == 2
     assert billing("trigger", "payment_intent.succeeded", "--purchase", "1", "--times", "0").status == 2
+    assert billing("trigger", "payment_intent.succeeded", "--purchase", "1", "--amount", "100").status == 2
+    assert billing("trigger", "charge.dispute.created", "--purchase", "1", "--outcome", "won").status == 2
 
 
 def test_outside_the_sandbox_it_is_refused_in_one_line(billing: Billing, variables: dict[str, str]) -> None:

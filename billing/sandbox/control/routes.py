@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from starlette.routing import Route
 
-from billing.sandbox.control import challenge, delivery, faults, script, state
+from billing.sandbox.control import challenge, delivery, faults, money_back, script, state
 
 CONTROL: Sequence[Route] = (
     Route("/_sandbox/health", state.health),
@@ -20,4 +20,10 @@ CONTROL: Sequence[Route] = (
     Route("/_sandbox/3ds/{intent}", challenge.page),
     Route("/_sandbox/3ds/{intent}/approve", challenge.approve, methods=["POST"]),
     Route("/_sandbox/3ds/{intent}/refuse", challenge.refuse, methods=["POST"]),
+    Route("/_sandbox/refunds", money_back.refund, methods=["POST"]),
+    Route("/_sandbox/refunds/{id}/succeed", money_back.succeed, methods=["POST"]),
+    Route("/_sandbox/refunds/{id}/fail", money_back.fail, methods=["POST"]),
+    Route("/_sandbox/disputes", money_back.dispute, methods=["POST"]),
+    Route("/_sandbox/disputes/{id}/{move}", money_back.move, methods=["POST"]),
+    Route("/_sandbox/fraud_warnings", money_back.warn, methods=["POST"]),
 )

@@ -60,7 +60,7 @@ def answer(call: Call, dispute: Stored, details: Body) -> Body:
         "status": "warning_under_review" if is_inquiry(dispute.body) else "under_review",
         "evidence_details": {
             **details,
-            "past_due": call.account.clock.now() > details["due_by"],
+            "past_due": _is_overdue(call.account, details),
             "submission_count": details["submission_count"] + 1,
             "submission_method": "manual",
         },
@@ -83,11 +83,12 @@ def judge(account: Account, dispute_id: str) -> None:
 
 
 def expire(account: Account, dispute_id: str) -> None:
+    """Nobody has answered in time; a dispute that was an inquiry when this was arranged has another time."""
     call = Call(account, NOBODY, {})
     dispute = account.objects.need("dispute", dispute_id)
     if is_inquiry(dispute.body) and dispute.body["status"] in OPEN:
         close_inquiry(call, dispute)
-    elif dispute.body["status"] == "needs_response":
+    elif dispute.body["status"] == "needs_response" and _is_overdue(account, dispute.body["evidence_details"]):
         lose(call, dispute)
 
 
@@ -146,7 +147,8 @@ def is_inquiry(dispute: Body) -> bool:
 
 
 def is_money_gone(dispute: Body) -> bool:
-    return sum(entry["amount"] for entry in dispute["balance_transactions"]) < 0
+    moved: int = sum(entry["amount"] for entry in dispute["balance_transactions"])
+    return moved < 0
 
 
 def _await_answer(account: Account, dispute: Stored) -> None:
@@ -154,6 +156,10 @@ def _await_answer(account: Account, dispute: Stored) -> None:
     if not is_inquiry(dispute.body):
         wait_seconds = dispute.body["evidence_details"]["due_by"] + 1 - account.clock.now()
     account.schedule.add(EXPIRE, dispute.id, wait_seconds)
+
+
+def _is_overdue(account: Account, details: Body) -> bool:
+    return account.clock.now() > int(details["due_by"])
 
 
 def _withdrawal(account: Account, dispute: Body) -> Body:

@@ -6,7 +6,7 @@ Pages: "Early fraud warning" of Stripe's API reference, "Measuring disputes" of 
 from billing.sandbox.call import Call
 from billing.sandbox.chance import new_id
 from billing.sandbox.objects import Body, Stored
-from billing.sandbox.resources import found, of_charges
+from billing.sandbox.resources import changes, found, of_charges
 
 KIND = "radar.early_fraud_warning"
 FRAUD_TYPE = "misc"
@@ -30,10 +30,7 @@ def add(call: Call, charge: Stored, fraud_type: str = FRAUD_TYPE) -> Stored:
 def settle(call: Call, charge: Body) -> None:
     """Nothing is left to do about a charge that is disputed or fully refunded."""
     for warning in call.account.objects.of_charge(KIND, charge):
-        if warning.body["actionable"]:
-            warning.body["actionable"] = False
-            call.account.objects.save(warning)
-            call.record(f"{KIND}.updated", warning.body, {"actionable": True})
+        changes.keep(call, warning, {"actionable": False}, f"{KIND}.updated")
 
 
 def _shape(call: Call, charge: Body, fraud_type: str) -> Body:
