@@ -34,7 +34,7 @@ class Offset:
     """
 
     def __init__(self, path: Path) -> None:
-        """Made where there is none. Raises DamagedClockError where the file holds no offset, OSError without a folder."""
+        """Made where there is none. Raises DamagedClockError where it holds no offset, OSError without a folder."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if os.fstat(descriptor).st_size == 0:

@@ -6,6 +6,7 @@ import sys
 
 from starlette.types import ASGIApp
 
+from billing import clock
 from billing.config import Settings
 from billing.errors import ConfigurationError
 from billing.logs import configure
@@ -18,6 +19,7 @@ def boot() -> ASGIApp:
     """Exits with a line for each wrong setting: nobody needs a traceback to mend one."""
     try:
         settings = Settings.load()
+        clock.follow(settings)
     except ConfigurationError as error:
         for line in error.lines:
             print(f"billing: {line}", file=sys.stderr)

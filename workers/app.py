@@ -10,7 +10,7 @@ from celery.concurrency import get_implementation
 from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
-from billing import logs
+from billing import clock, logs
 from billing.config import Settings
 from billing.errors import ConfigurationError, TransientError
 from workers import runtime
@@ -23,11 +23,13 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("workers")
 def boot() -> Settings:
     """Exits with a line for each wrong setting: nobody needs a traceback to mend one."""
     try:
-        return Settings.load()
+        settings = Settings.load()
+        clock.follow(settings)
     except ConfigurationError as error:
         for line in error.lines:
             print(f"billing: {line}", file=sys.stderr)
         raise SystemExit(1) from None
+    return settings
 
 
 settings = boot()

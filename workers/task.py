@@ -10,6 +10,7 @@ from celery import Task, shared_task
 from pydantic import ValidationError
 
 from billing import failures, logs
+from billing.clock import machine_now
 from billing.errors import TransientError
 from billing.messages import Change, FollowUp, Message
 from workers import schedule
@@ -55,7 +56,8 @@ def _answer_for(kind: type[Message], request_id: str | None, act: Callable[[], N
 def _perform(kind: type[M], run: Run[M], positional: Sequence[Any], arguments: dict[str, Any]) -> None:
     runtime = current()
     message = _parsed(kind, runtime, positional, arguments)
-    if message is None or not schedule.is_first_of_its_tick(runtime.begin, kind, runtime.now()):
+    # Beat ticks by the machine's time: a tick of a moved clock could be taken for one that comes later, or came before.
+    if message is None or not schedule.is_first_of_its_tick(runtime.begin, kind, machine_now(), runtime.settings.zone):
         return
     follow_ups = run(message, runtime)
     runtime.hints.notify([one for one in follow_ups if isinstance(one, Change)])

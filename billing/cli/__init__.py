@@ -9,7 +9,8 @@ import typer
 from billing.errors import BillingError, ConfigurationError
 
 COMMANDS = (
-    "up", "migrate", "plans", "students", "events", "deadletters", "token", "demo", "trigger", "audit", "doctor",
+    "up", "migrate", "plans", "students", "events", "deadletters", "token", "demo", "trigger", "audit", "expire",
+    "clock", "doctor", "bench",
 )  # fmt: skip
 """Each is a module of its name here, with a function of that name or, for a noun with verbs, an `app`."""
 

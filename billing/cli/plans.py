@@ -8,7 +8,7 @@ import typer
 from billing import plans
 from billing.cli.database import connected
 from billing.cli.reading import ask, table
-from billing.clock import utc_now
+from billing.clock import machine_now
 from billing.config import Settings
 from billing.plans import PlanOnSale
 from billing.reads.plans import plans_on_sale
@@ -42,7 +42,8 @@ def load_defaults(
 ) -> None:
     """Put the default plans into an empty table."""
     with connected(Settings.load()) as begin:
-        added = plans.load_defaults(begin, force=force, now=utc_now())
+        # The database's clock says what is on sale: a plan of a moved clock would wait for it.
+        added = plans.load_defaults(begin, force=force, now=machine_now())
     typer.echo(f"{len(added)} plans added" + (f": {', '.join(added)}" if added else ""))
 
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from billing.clock import FILE as CLOCK
 from billing.config import SANDBOX_PUBLISHABLE_KEY, SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET
 from billing.local.child import Program
 from billing.local.ports import LOOPBACK
@@ -22,6 +23,7 @@ KEYS = {
 class Sandbox(Service):
     def __init__(self, state: Path, port: int, door: str, environment: Mapping[str, str]) -> None:
         self._data = state / "sandbox"
+        self._clock = state / CLOCK
         self._door = door
         self._environment = environment
         self.port = port
@@ -31,6 +33,8 @@ class Sandbox(Service):
         return f"http://{LOOPBACK}:{self.port}"
 
     def wipe(self) -> None:
+        """With the clock that everybody else follows: a new sandbox has the machine's time."""
+        self._clock.unlink(missing_ok=True)
         if self._data.exists():
             shutil.rmtree(self._data)
 

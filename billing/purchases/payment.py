@@ -61,7 +61,8 @@ class Pursuit:
 
     def _look(self) -> Intent | None:
         mark = installation_mark(self.desk.deployment.installation, self.claim.row.id)
-        since, until = self.call.prepared_at - CLOCKS_DIFFER, self.desk.now + CLOCKS_DIFFER
+        then, now = self.call.prepared_at, self.desk.now  # in that order, unless a clock was set back meanwhile
+        since, until = min(then, now) - CLOCKS_DIFFER, max(then, now) + CLOCKS_DIFFER
         return self.desk.gateway.find_intent(mark, since, until)
 
     def _end(self, found: Intent | None) -> Record:

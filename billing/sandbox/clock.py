@@ -25,9 +25,6 @@ class Clock:
     def exact(self) -> float:
         return time.time() + self.offset_seconds
 
-    def advance(self, seconds: int) -> None:
-        self.move_to(self.offset_seconds + seconds)
-
     def move_to(self, offset_seconds: int) -> None:
         self.offset_seconds = offset_seconds
         self._settings.put(_OFFSET, offset_seconds)

@@ -34,7 +34,7 @@ class Courier:
     @property
     def has_work(self) -> bool:
         """What was refused and waits for its next time is none, nor is anything while deliveries are paused."""
-        return bool(self._flying) or not self.deliveries.plan.paused and bool(self.deliveries.due(1, set()))
+        return bool(self._flying) or (not self.deliveries.plan.paused and bool(self.deliveries.due(1, set())))
 
     async def run(self) -> None:
         try:

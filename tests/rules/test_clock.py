@@ -4,11 +4,14 @@ import pytest
 
 from tests.rules.sources import Module, modules
 
-UTC_NOW, NOW, TODAY, EPOCH, CHANCE, SECRETS, UUID = "utc_now", "now", "today", "epoch", "chance", "secrets", "uuid"
+UTC_NOW, MACHINE_NOW, NOW, TODAY, EPOCH = "utc_now", "machine_now", "now", "today", "epoch"
+CHANCE, SECRETS, UUID = "chance", "secrets", "uuid"
 
 WAYS = {
     "billing.clock.utc_now": UTC_NOW,
     "clock.utc_now": UTC_NOW,
+    "billing.clock.machine_now": MACHINE_NOW,
+    "clock.machine_now": MACHINE_NOW,
     "datetime.now": NOW,
     "datetime.utcnow": NOW,
     "datetime.today": TODAY,
@@ -29,11 +32,12 @@ EDGES = {
     "billing/ids.py": {UUID},  # the one that draws
     "billing/migrations/": {UUID},  # the installation's id
     "billing/retry.py": {CHANCE},  # jitter
-    "billing/cli/": {UTC_NOW},
+    "billing/cli/": {UTC_NOW, MACHINE_NOW},
     "billing/local/": {SECRETS, EPOCH, CHANCE},  # ports and passwords of this machine
     "billing/sandbox/": {UTC_NOW, NOW, EPOCH, CHANCE, SECRETS, UUID},  # a world of its own
     "web/": {UTC_NOW},
     "workers/runtime.py": {UTC_NOW},
+    "workers/task.py": {MACHINE_NOW},  # which tick of beat it is
     "workers/sweeper.py": {UTC_NOW, CHANCE},  # when an unreadable message came; the sweeper's ± 20 %
 }
 
@@ -69,6 +73,8 @@ def test_no_edge_is_listed_for_nothing(place: str) -> None:
     [
         "from billing.clock import utc_now",
         "from billing import clock\nclock.utc_now()",
+        "from billing.clock import machine_now",
+        "clock.machine_now()",
         "datetime.now(UTC)",
         "dt.datetime.now(UTC)",
         "date.today()",

@@ -115,13 +115,14 @@ def test_a_line_to_the_webhook_is_used_again(sandbox: Sandbox, receiver: Receive
     assert len({post.peer for post in receiver.posts}) <= 2
 
 
-def test_a_moved_clock_dates_events_and_leaves_signatures_alone(sandbox: Sandbox, receiver: Receiver) -> None:
+def test_a_moved_clock_dates_events_and_signs_them(sandbox: Sandbox, receiver: Receiver) -> None:
+    """Whoever hears of them has moved with the sandbox, and takes no signature of another time."""
     sandbox.tell("clock", {"advance_seconds": 40 * 86400})
     intent = sandbox.new_intent()
     post = receiver.wait_for("payment_intent.created", intent.id)
     assert intent.created - time.time() > 39 * 86400
     assert post.event["created"] - time.time() > 39 * 86400
-    stripe.WebhookSignature.verify_header(post.body, post.signature, WEBHOOK_SECRET, tolerance=60)
+    stripe.WebhookSignature.verify_header(post.body, post.signature, WEBHOOK_SECRET)
     signed_at = int(post.signature.partition(",")[0].removeprefix("t="))
-    assert abs(signed_at - time.time()) < 60
+    assert abs(signed_at - time.time() - 40 * 86400) < 60
     assert sandbox.tell("clock", {"reset": True})["offset_seconds"] == 0

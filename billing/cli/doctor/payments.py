@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 from billing.cli.doctor.findings import Finding, Findings, doubtful, red, well
 from billing.cli.doctor.postgres import skew_finding
-from billing.clock import utc_now
+from billing.clock import machine_now
 from billing.config import Settings
 
 PATIENCE_SECONDS = 5.0
@@ -36,7 +36,7 @@ def stripe_findings(settings: Settings) -> Findings:
         return
     yield _of_status(name, settings, status)
     if date:
-        yield skew_finding("clock of Stripe", date, utc_now())
+        yield skew_finding("clock of Stripe", date, machine_now())
 
 
 def _look(url: str, key: str) -> tuple[int, datetime | None]:

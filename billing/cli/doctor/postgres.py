@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from billing.cli.doctor.addresses import place
 from billing.cli.doctor.findings import Finding, Findings, doubtful, judged, red, well
 from billing.cli.reading import ask_at
-from billing.clock import utc_now
+from billing.clock import machine_now
 from billing.config import AppEnv, Settings
 from billing.errors import BillingError
 from billing.migrate import APPEND_ONLY, newest_revision, role_of
@@ -64,7 +64,7 @@ def _server(settings: Settings, server: RowMapping) -> Findings:
     yield judged("PostgreSQL", told, mend, is_well=server["number"] // 10_000 >= OLDEST_SERVER)
     if server["is_standby"]:
         yield red("primary", "the server is a standby and takes no writes", "point DATABASE_URL at the primary")
-    yield skew_finding("clock of PostgreSQL", server["now"], utc_now())
+    yield skew_finding("clock of PostgreSQL", server["now"], machine_now())
 
 
 def skew_finding(subject: str, theirs: datetime, ours: datetime) -> Finding:

@@ -1,0 +1,45 @@
+"""What beat starts by the calendar, done for a clock that is moved by hand: in the order of a night and a morning."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from billing import work
+from billing.config import Settings
+from billing.consumptions.lapse import lapse_holds
+from billing.db import Begin
+from billing.expiry.sweep import Went, go_on, start_sweep
+from billing.notifications.warn import warn_of_expiry
+from billing.states import SweepTrigger
+
+Daily = Callable[[datetime], None]
+Making = Callable[[Begin, Settings], Daily]
+"""Made once for a command, and called at the end of each of its steps."""
+
+
+def _lapse(begin: Begin, _settings: Settings) -> Daily:
+    def lapse(now: datetime) -> None:
+        lapse_holds(begin, now=now)
+
+    return lapse
+
+
+def _sweep(begin: Begin, settings: Settings) -> Daily:
+    """As the hourly net does: nights on which nothing is due leave no row."""
+    terms = work.LeaseTerms(settings.work_lease_seconds, settings.work_lost_claims)
+
+    def sweep(now: datetime) -> None:
+        for message in start_sweep(begin, SweepTrigger.LATE, grace_hours=settings.expiry_grace_hours, now=now):
+            while go_on(begin, terms, message.run_id, now=now) is Went.ON:
+                continue
+
+    return sweep
+
+
+def _warn(begin: Begin, _settings: Settings) -> Daily:
+    def warn(now: datetime) -> None:
+        warn_of_expiry(begin, now=now)
+
+    return warn
+
+
+PASSING: tuple[Making, ...] = (_lapse, _sweep, _warn)
