@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 
 from billing.errors import ConfigurationError
 from billing.hosts import EVERY_HOST, checked_hosts, checked_origins
+from billing.notifications.server import MailServer
 
 STRIPE_API = "https://api.stripe.com"
 SERVICES_FILE = "services.env"
@@ -76,6 +77,11 @@ def _has_usable_port(url: str) -> bool:
         return urlsplit(url).port != 0
     except ValueError:  # not a number, or none of a port
         return False
+
+
+def _mail_server(url: str) -> str:
+    MailServer.of(url)
+    return url
 
 
 def _limit(limit: str) -> str:
@@ -156,7 +162,9 @@ class Settings(BaseModel):
     cors_origins: Origins = ()
     port: int = Field(default=8000, ge=1, le=65535)
     web_concurrency: int = Field(default=1, ge=1, le=64)
-    mail_url: Annotated[str, _one_of_schemes("smtp", "smtps")] | None = Field(default=None, repr=False)
+    mail_url: Annotated[str, _one_of_schemes("smtp", "smtps"), AfterValidator(_mail_server)] | None = Field(
+        default=None, repr=False
+    )
 
     state_dir: Path = Path(".billing")
     work_lease_seconds: float = Field(default=8, gt=0, le=60)

@@ -65,3 +65,37 @@ class PriceChangedError(RefusedError):
 
 class IdempotencyMismatchError(RefusedError):
     error_type = "idempotency_mismatch"
+
+
+class NotFoundError(RefusedError):
+    error_type = "not_found"
+
+
+class InvalidTransactionStateError(RefusedError):
+    error_type = "invalid_transaction_state"
+
+
+class StillExpiredError(RefusedError):
+    """So short an extension would end in the past."""
+
+    error_type = "still_expired"
+
+
+class ExtensionTooLongError(RefusedError):
+    error_type = "extension_too_long"
+
+
+class ExtensionTooShortError(RefusedError):
+    """An extension never takes time away."""
+
+    error_type = "extension_too_short"
+
+
+class InsufficientBalanceError(RefusedError):
+    error_type = "insufficient_balance"
+
+
+class StudentUnknownError(RefusedError):
+    """Nobody of that name has hours here, or ever had."""
+
+    error_type = "student_unknown"

@@ -1,5 +1,6 @@
 """Everything that may cross the queue: a kind of work, or the id of one row. Never a fact, never a secret."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, Protocol
 from uuid import UUID
@@ -22,8 +23,8 @@ class Change(FollowUp):
     channel: ClassVar[str] = "billing.changes"
 
     @property
-    def subject(self) -> UUID:
-        raise NotImplementedError
+    @abstractmethod
+    def subject(self) -> UUID: ...
 
     @staticmethod
     def together(changes: Iterable["Change"]) -> str:

@@ -36,6 +36,9 @@ EVENT = Waits((1, 5, 30, 120, 600), then_stop=True)
 """For an event about an object that our rows do not know yet; then it is parked."""
 HANDLER_ERROR = Waits((1, 4, 15, 60, 300), then_stop=True)
 """For an event whose handler failed; then it is a dead letter."""
+MAIL = Waits((10, 60, 300, 1_800, 3_600, 7_200, *(4 * 3_600,) * 32), then_stop=True)
+"""For a mail that no server took: after a few quick tries half an hour and more, for four to five days (RFC 5321,
+4.5.4.1)."""
 
 
 def after(waits: Waits, deferrals: int) -> timedelta | None:

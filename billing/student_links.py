@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import Session, col, select
 
 from billing import ledger, work
+from billing.consumptions.hand_over import hand_over as hand_over_consumptions
 from billing.db import Begin, repeated
 from billing.messages import LinkStudent, Message
 from billing.models import Purchase, Student, StudentLink
@@ -127,11 +128,12 @@ def _is_proven_by_another(session: Session, link: StudentLink) -> bool:
 
 
 def _hand_over(session: Session, guest: Student, account: Student, now: datetime) -> None:
-    """Purchases first, then balances, then lots: the order in which everybody locks."""
+    """Purchases and consumptions first, then balances, then lots: the order in which everybody locks."""
     theirs = select(Purchase).where(Purchase.student_id == guest.id).order_by(col(Purchase.id)).with_for_update()
     for purchase in session.exec(theirs.execution_options(populate_existing=True)):
         purchase.student_id = account.id
     session.flush()
     if guest.id is not None and account.id is not None:
+        hand_over_consumptions(session, guest.id, account.id, at=now)
         ledger.transfer_all(session, guest.id, account.id, at=now)
     log.info("guest_handed_over", guest=guest.id, student=account.id)

@@ -15,11 +15,14 @@ from web.door import Door
 from web.edge import Edge
 from web.health import HealthRoutes
 from web.histories import HistoryRoutes
+from web.hour_consumptions import HourRoutes
+from web.metrics import MetricsRoutes
 from web.openapi.routes import DocumentRoutes
 from web.paths import PREFIXES
 from web.plans import PlanRoutes
 from web.purchases import PurchaseRoutes
 from web.shutdown import told_of_the_end
+from web.staff.routes import staff_routes
 from web.streams import PurchaseEvents
 from web.stripe_config import StripeConfigRoutes
 from web.webhooks import StripeWebhook
@@ -38,7 +41,7 @@ def create_app(settings: Settings) -> ASGIApp:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*RARELY)
-        with told_of_the_end(door.waiting.end):
+        with told_of_the_end(door.end):
             yield
         await door.close()
 
@@ -51,13 +54,20 @@ def _routes(door: Door) -> Iterator[Route]:
     purchases, plans, balances = PurchaseRoutes(door), PlanRoutes(door), BalanceRoutes(door)
     histories, bookings = HistoryRoutes(door), BookingRoutes(door)
     events, stripe_config, health = PurchaseEvents(door), StripeConfigRoutes(door), HealthRoutes(door)
-    document = DocumentRoutes(door)
+    document, hours = DocumentRoutes(door), HourRoutes(door)
     for prefix in reversed(PREFIXES):
         yield Route(f"{prefix}webhooks/stripe/", webhook, methods=["POST"])
         yield Route(f"{prefix}purchase/initiate/", purchases.initiate, methods=["POST"])
         yield Route(f"{prefix}purchase/{{task_id:uuid}}/", purchases.status)
         yield Route(f"{prefix}purchase/{{task_id:uuid}}/events/", events, methods=["GET"])
         yield Route(f"{prefix}purchase/{{task_id:uuid}}/cancel/", purchases.cancel, methods=["POST"])
+        booking = f"{prefix}hour-consumptions/{{booking_id:uuid}}/"
+        yield Route(f"{prefix}hour-consumptions/", hours.book, methods=["POST"])
+        yield Route(booking, hours.shown)
+        yield Route(f"{booking}acts/{{act_id:uuid}}/", hours.act)
+        yield Route(f"{booking}capture/", hours.capture, methods=["POST"])
+        yield Route(f"{booking}release/", hours.release, methods=["POST"])
+        yield Route(f"{booking}refund/", hours.refund, methods=["POST"])
         yield Route(f"{prefix}pricing-plans/", plans.pricing_plans)
         yield Route(f"{prefix}student-balance/", balances.summary)
         yield Route(f"{prefix}student-balance/history/", histories.history)
@@ -65,7 +75,9 @@ def _routes(door: Door) -> Iterator[Route]:
         yield Route(f"{prefix}student-balance/ledger/", histories.ledger)
         yield Route(f"{prefix}student-balance/check-booking/", bookings.check)
         yield Route(f"{prefix}stripe/config/", stripe_config.config)
+    yield from staff_routes(door)
     yield Route("/api/finances/openapi.json", document.document)
     yield Route("/api/finances/docs", document.page)
     yield Route("/healthz", health.live)
     yield Route("/readyz", health.ready)
+    yield Route("/metrics", MetricsRoutes(door).metrics)

@@ -1,4 +1,4 @@
-"""What every route shares: the database, the two group commits, the hints, and who is asking."""
+"""What every route shares: the database, the group commits, the hints, and who is asking."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,9 +19,12 @@ from billing.webhooks.accept import IncomingEvent
 from billing.webhooks.accept import accept as accept_events
 from billing.work.group_commit import GroupCommit
 from web.auth import Authenticator, Identity
+from web.decisions import Decisions
+from web.hour_acceptance import HourAcceptance
 from web.limits import PurchaseLimits
 from web.links import Links
 from web.queue import HintQueue
+from web.subscription import Subscription
 from web.waiting import Waiting
 
 T = TypeVar("T")
@@ -30,7 +33,7 @@ PATIENCE_SECONDS = 2.0
 """The longest wait for the database before the answer is 503."""
 
 CONNECTIONS = 6
-"""Two for the group commits, the others for reads."""
+"""Three for the group commits, the others for reads and acts."""
 
 
 class Door:
@@ -42,7 +45,9 @@ class Door:
         self._engine = connect_async(settings.database_url, "web", pool_size=CONNECTIONS)
         # A read is one statement: without BEGIN and COMMIT around it, it is one round trip as well.
         self._reads = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        self.waiting = Waiting(settings.redis_url, self.ask, PATIENCE_SECONDS)
+        self.waiting = Waiting(self.ask, PATIENCE_SECONDS)
+        self.decisions = Decisions(self.ask)
+        self._changes = Subscription(settings.redis_url, self.waiting.hear, self.decisions.hear)
         self._give_up_after = timedelta(minutes=settings.purchase_give_up_minutes)
         self.purchases = GroupCommit(
             self._accept_purchases, after=self._hint_purchases, most=256, patience_seconds=PATIENCE_SECONDS
@@ -50,16 +55,24 @@ class Door:
         self.events = GroupCommit(
             self._accept_events, after=self._hint_events, most=256, patience_seconds=PATIENCE_SECONDS
         )
+        self.hours = HourAcceptance(self.change, self.hints.send, PATIENCE_SECONDS)
         self.limits = PurchaseLimits(settings, self.purchases, self.ask)
         self.links = Links(self.ask, self.change, self.hints.send)
 
     def open(self) -> None:
         self.hints.start()
         self.waiting.open()
+        self.decisions.open()
+        self._changes.open()
+
+    def end(self) -> None:
+        """The process is to end: nobody waits any longer."""
+        self.waiting.end()
+        self.decisions.end()
 
     async def close(self) -> None:
-        await self.waiting.close()
-        await asyncio.gather(self.purchases.close(), self.events.close())
+        await asyncio.gather(self._changes.close(), self.waiting.close(), self.decisions.close())
+        await asyncio.gather(self.purchases.close(), self.events.close(), self.hours.close())
         await self.limits.close()
         await asyncio.to_thread(self.hints.stop)
         await self._engine.dispose()

@@ -9,12 +9,19 @@ from starlette.responses import Response
 
 from billing.errors import (
     BillingError,
+    ExtensionTooLongError,
+    ExtensionTooShortError,
     IdempotencyMismatchError,
+    InsufficientBalanceError,
+    InvalidTransactionStateError,
     LockTimeoutError,
+    NotFoundError,
     PlanNotAvailableError,
     PlanUnknownError,
     PriceChangedError,
     RefusedError,
+    StillExpiredError,
+    StudentUnknownError,
     TransientError,
 )
 from web.answers import Json
@@ -76,6 +83,13 @@ def unavailable(message: str = "The service cannot confirm this right now; nothi
 STATUSES: Mapping[type[BillingError], int] = {
     RefusedError: 400,
     PlanUnknownError: 400,
+    NotFoundError: 404,
+    StudentUnknownError: 404,
+    ExtensionTooLongError: 409,
+    ExtensionTooShortError: 409,
+    InsufficientBalanceError: 409,
+    InvalidTransactionStateError: 409,
+    StillExpiredError: 409,
     PlanNotAvailableError: 409,
     PriceChangedError: 409,
     IdempotencyMismatchError: 422,

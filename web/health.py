@@ -9,10 +9,9 @@ from billing.config import AppEnv
 from billing.errors import DatabaseUnavailableError
 from billing.migrate import newest_revision
 from billing.reads.readiness import OVERDUE_SECONDS, DatabaseState, look_at_database
-from web.addresses import is_from
 from web.answers import Json
-from web.auth import Role
 from web.door import Door
+from web.insiders import is_insider
 
 
 class HealthRoutes:
@@ -24,7 +23,7 @@ class HealthRoutes:
         return Json({"status": "live"})
 
     async def ready(self, request: Request) -> Response:
-        may_know_more = await self._may_know_more(request)
+        may_know_more = await is_insider(request, self._door)
         try:
             state = await self._door.ask(look_at_database)
         except DatabaseUnavailableError:
@@ -53,9 +52,3 @@ class HealthRoutes:
             "durability": state.is_durable or self._door.settings.app_env is AppEnv.DEVELOPMENT,
             "work": state.overdue_seconds <= OVERDUE_SECONDS,
         }
-
-    async def _may_know_more(self, request: Request) -> bool:
-        identity = await self._door.callers.optional(request)
-        settings = self._door.settings
-        is_near = is_from(request, settings.metrics_allow, settings.trusted_proxies)
-        return is_near or (identity is not None and identity.is_any_of(Role.SERVICE))

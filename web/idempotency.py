@@ -1,7 +1,9 @@
 """Repeats of a request: whose key it is, what it is, and how the same body is known again."""
 
 import re
+from collections.abc import Mapping
 from hashlib import sha256
+from typing import Any
 
 import orjson
 from pydantic import BaseModel
@@ -37,4 +39,8 @@ def scope_of(identity: Identity | None, email: str) -> str:
 
 def digest(body: BaseModel) -> bytes:
     """Of what was understood, not of how it was written: 140 and "140.00" are the same request."""
-    return sha256(orjson.dumps(body.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).digest()
+    return digest_of(body.model_dump(mode="json"))
+
+
+def digest_of(understood: Mapping[str, Any]) -> bytes:
+    return sha256(orjson.dumps(understood, option=orjson.OPT_SORT_KEYS)).digest()

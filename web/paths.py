@@ -12,3 +12,15 @@ def purchase_path(purchase_id: UUID) -> str:
 
 def purchase_events_path(purchase_id: UUID) -> str:
     return f"{purchase_path(purchase_id)}events/"
+
+
+def hours_path(booking_id: UUID) -> str:
+    return f"{PREFIX}hour-consumptions/{booking_id}/"
+
+
+def hours_act_path(booking_id: UUID, act_id: UUID) -> str:
+    return f"{hours_path(booking_id)}acts/{act_id}/"
+
+
+def staff_act_path(act_id: UUID) -> str:
+    return f"{PREFIX}admin/payments/audit-log/{act_id}/"

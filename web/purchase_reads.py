@@ -16,7 +16,7 @@ MOST_AT_ONCE = 256
 
 
 class Ask(Protocol):
-    async def __call__(self, query: Callable[[AsyncConnection], Awaitable[T]]) -> T: ...
+    async def __call__(self, query: Callable[[AsyncConnection], Awaitable[T]], /) -> T: ...
 
 
 class PurchaseReads:

@@ -1,4 +1,4 @@
-"""The door's one ear on the channel of changed purchases. What it misses, the look each second finds."""
+"""The door's one ear on the channel of changes. What it misses, the look each second finds."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -22,15 +22,24 @@ PAUSE_SECONDS = 0.5
 
 
 class Subscription:
-    """Tells `hear` the ids of purchases that changed, for as long as it runs and Valkey can be reached."""
+    """Tells all `hearers` the ids of what changed, for as long as it is open and Valkey can be reached."""
 
-    def __init__(self, url: str, hear: Callable[[Sequence[str]], None]) -> None:
+    def __init__(self, url: str, *hearers: Callable[[Sequence[str]], None]) -> None:
         self._url = url
-        self._hear = hear
+        self._hearers = hearers
+        self._task: asyncio.Task[None] | None = None
         self.is_live: bool | None = None
         """None before the first try."""
 
-    async def run(self) -> None:
+    def open(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
         while True:
             try:
                 await self._listen()
@@ -54,13 +63,15 @@ class Subscription:
     def _take(self, message: dict[str, Any]) -> None:
         self._note(is_live=True)
         if message["type"] == "message":
-            self._hear(message["data"].decode(errors="replace").split())
+            ids = message["data"].decode(errors="replace").split()
+            for hear in self._hearers:
+                hear(ids)
 
     def _note(self, *, is_live: bool, **facts: str) -> None:
         if is_live and not self.is_live:
-            log.info("purchases_heard")
+            log.info("changes_heard")
         elif not is_live and self.is_live is not False:
-            log.warning("purchases_not_heard", **facts)
+            log.warning("changes_not_heard", **facts)
         self.is_live = is_live
 
 

@@ -17,7 +17,6 @@ from billing.errors import TransientError
 from billing.reads.purchases import PurchaseView, find_versions
 from web.errors import ClientGoneError
 from web.purchase_reads import Ask, PurchaseReads
-from web.subscription import Subscription
 
 T = TypeVar("T")
 
@@ -55,23 +54,22 @@ class Follower:
 class Waiting:
     """All requests of this process that wait, by their purchase."""
 
-    def __init__(self, redis_url: str, ask: Ask, patience_seconds: float) -> None:
+    def __init__(self, ask: Ask, patience_seconds: float) -> None:
         self._ask = ask
         self._reads = PurchaseReads(ask, patience_seconds)
-        self._subscription = Subscription(redis_url, self._hear)
         self._followers: dict[str, set[Follower]] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._looking: asyncio.Task[None] | None = None
         self.is_over = False
         """The process is to end: nobody waits any longer."""
 
     def open(self) -> None:
-        self._tasks = [asyncio.create_task(self._subscription.run()), asyncio.create_task(self._look_each_second())]
+        self._looking = asyncio.create_task(self._look_each_second())
 
     async def close(self) -> None:
         self.end()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
 
     def end(self) -> None:
         """Everybody is to answer with what is known, now."""
@@ -102,7 +100,8 @@ class Waiting:
                         await follower.read()
         return _is(follower.seen, is_awaited)
 
-    def _hear(self, ids: Sequence[str]) -> None:
+    def hear(self, ids: Sequence[str]) -> None:
+        """What the channel of changes says; it may speak of what nobody waits for."""
         for purchase_id in ids:
             _wake(self._followers.get(purchase_id, ()))
 

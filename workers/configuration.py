@@ -68,7 +68,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "task_default_queue": "maintenance",  # never Celery's own, which nobody works
         "task_routes": {kind.task: {"queue": kind.queue} for kind in MESSAGES},
         "imports": ("workers.tasks",),
-        "beat_schedule": beat_schedule(),
+        "beat_schedule": beat_schedule(settings.zone),
         "beat_schedule_filename": str(settings.state_dir / "beat-schedule"),
     }
 

@@ -66,14 +66,16 @@ def perform_staff_act(message: PerformStaffAct, runtime: Runtime) -> Sequence[Fo
 
 @task(StartNightlySweep)
 def start_nightly_sweep(_message: StartNightlySweep, runtime: Runtime) -> Sequence[Message]:
-    grace_hours = runtime.settings.expiry_grace_hours
-    return sweep.start_sweep(runtime.begin, SweepTrigger.NIGHTLY, grace_hours=grace_hours, now=runtime.now())
+    return sweep.start_sweep(
+        runtime.begin, SweepTrigger.NIGHTLY, grace_hours=runtime.settings.expiry_grace_hours, now=runtime.now()
+    )
 
 
 @task(StartLateSweep)
 def start_late_sweep(_message: StartLateSweep, runtime: Runtime) -> Sequence[Message]:
-    grace_hours = runtime.settings.expiry_grace_hours
-    return sweep.start_sweep(runtime.begin, SweepTrigger.LATE, grace_hours=grace_hours, now=runtime.now())
+    return sweep.start_sweep(
+        runtime.begin, SweepTrigger.LATE, grace_hours=runtime.settings.expiry_grace_hours, now=runtime.now()
+    )
 
 
 @task(SweepLots)
@@ -83,7 +85,7 @@ def sweep_lots(message: SweepLots, runtime: Runtime) -> Sequence[FollowUp]:
 
 @task(WarnStudents)
 def warn_students(_message: WarnStudents, runtime: Runtime) -> Sequence[Message]:
-    return warn_of_expiry(runtime.begin, zone=runtime.settings.zone, now=runtime.now())
+    return warn_of_expiry(runtime.begin, now=runtime.now())
 
 
 @task(SendNotification)
@@ -95,4 +97,4 @@ def notify_student(message: SendNotification, runtime: Runtime) -> Sequence[Mess
 
 @task(AuditBalances)
 def audit(_message: AuditBalances, runtime: Runtime) -> Sequence[Message]:
-    return ledger.audit(runtime.begin)
+    return ledger.audit(runtime.begin, now=runtime.now())

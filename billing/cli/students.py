@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from billing import clock
+from billing.cli import acts, warnings
 from billing.cli.reading import NothingFoundError, ask, table
 from billing.clock import utc_now
 from billing.config import Settings
@@ -20,10 +22,15 @@ from billing.reads.pages import Slice
 from billing.reads.students import CaseView, StudentView, find_student, open_cases
 from billing.reads.whose import Whose, of_address, of_id
 from billing.reads.written import euros, hours, instant
+from billing.staff.wishes import LONGEST_DAYS, MOST_PACKAGES, BulkExtend, Correct, Extend, Grant, Wish
 
 app = typer.Typer(help="What students have.", no_args_is_help=True)
+app.command()(warnings.warnings)
 
 Who = Annotated[str, typer.Argument(metavar="EMAIL|ID", help="An address, our id, or the platform's id.")]
+Hours = Annotated[int, typer.Option(parser=acts.minutes_of, metavar="HOURS", help="Such as 2 or 1.50.")]
+Days = Annotated[int, typer.Option(min=1, max=LONGEST_DAYS, help="Whole days after today, or after the last one.")]
+Reason = Annotated[str, typer.Option(callback=acts.reason_of, help="Why; it stays in the audit log.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 LATEST = Slice(size=10)
@@ -48,7 +55,7 @@ class Record:
 @app.command()
 def show(who: Who, as_json: AsJson = False) -> None:
     """Who it is, hours and packages, the last purchases and entries, open cases."""
-    record = ask(Settings.load(), lambda connection: _record(connection, _whose(who), utc_now()))
+    record = ask(_settings(), lambda connection: _record(connection, _whose(who), utc_now()))
     if record is None:
         raise _nobody(who)
     if as_json:
@@ -60,13 +67,62 @@ def show(who: Who, as_json: AsJson = False) -> None:
 @app.command()
 def balance(who: Who, as_json: AsJson = False) -> None:
     """What may be spent now, and where all other hours went."""
-    found = ask(Settings.load(), lambda connection: balance_of(connection, _whose(who), now=utc_now()))
+    found = ask(_settings(), lambda connection: balance_of(connection, _whose(who), now=utc_now()))
     if found is None:
         raise _nobody(who)
     if as_json:
         typer.echo(json.dumps({"student_id": found.student_id, "email": found.email, **written_sums(found)}))
     else:
         table([(name.replace("_", " "), value) for name, value in written_sums(found).items()])
+
+
+@app.command()
+def grant(who: Who, hours: Hours, days: Days, reason: Reason, as_json: AsJson = False) -> None:
+    """Give hours that nobody pays for."""
+    settings = _settings()
+    wish = Grant(student_id=_student(settings, who).id, minutes=hours, validity_days=days)
+    _perform(settings, wish, reason, as_json=as_json)
+
+
+@app.command()
+def correct(who: Who, hours: Hours, reason: Reason, as_json: AsJson = False) -> None:
+    """Take back hours that should never have been there."""
+    settings = _settings()
+    _perform(settings, Correct(student_id=_student(settings, who).id, minutes=hours), reason, as_json=as_json)
+
+
+@app.command()
+def extend(
+    transaction_ids: Annotated[list[int], typer.Argument(metavar="TRANSACTION_ID...", min=1, max=2**63 - 1)],
+    days: Days,
+    reason: Reason,
+    from_now: Annotated[bool, typer.Option("--from-now", help="After today, not after the last day.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let packages last longer: all of these, or none. What was written off of them comes back."""
+    if len(transaction_ids) > MOST_PACKAGES:
+        raise typer.BadParameter(f"{MOST_PACKAGES} at most", param_hint="TRANSACTION_ID...")
+    each_once = tuple(dict.fromkeys(transaction_ids))
+    wish: Wish = BulkExtend(transaction_ids=each_once, extension_days=days, extend_from_now=from_now)
+    if len(each_once) == 1:
+        wish = Extend(transaction_id=each_once[0], extension_days=days, extend_from_now=from_now)
+    _perform(_settings(), wish, reason, as_json=as_json)
+
+
+def _perform(settings: Settings, wish: Wish, reason: str, *, as_json: bool) -> None:
+    act = acts.perform(settings, wish, reason)
+    if as_json:
+        typer.echo(json.dumps(acts.as_json(act)))
+    else:
+        typer.echo(f"{act.action} of {act.target}: {act.state}")
+        table(acts.changes_of(act), indent="  ")
+
+
+def _student(settings: Settings, who: str) -> StudentView:
+    found = ask(settings, lambda connection: find_student(connection, _whose(who)))
+    if found is None:
+        raise _nobody(who)
+    return found
 
 
 async def _record(connection: AsyncConnection, whose: Whose, now: datetime) -> Record | None:
@@ -77,6 +133,13 @@ async def _record(connection: AsyncConnection, whose: Whose, now: datetime) -> R
     history = await history_of(connection, whose, LATEST)
     ledger = await ledger_of(connection, whose, LATEST)
     return Record(student, balance, history.rows, ledger.rows, await open_cases(connection, whose))
+
+
+def _settings() -> Settings:
+    """What has expired is what the door shows as expired, also where the sandbox's clock was moved."""
+    settings = Settings.load()
+    clock.follow(settings)
+    return settings
 
 
 def _whose(who: str) -> Whose:

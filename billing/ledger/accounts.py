@@ -14,6 +14,8 @@ from billing.ledger.balances import lock_balances
 from billing.ledger.postings import Move
 from billing.states import LotOrigin, Part
 
+NEVER = datetime.max.replace(tzinfo=UTC)
+
 # Lots that can move: those with minutes left, and those that somebody names.
 LOTS = text("""
     SELECT id, student_id, origin, purchase_id, value_cents, starts_at, expires_at, times_expired, minutes_granted,
@@ -46,11 +48,9 @@ class Lot:
         return self.expires_at is None or self.expires_at > now
 
     @property
-    def turn(self) -> tuple[bool, datetime, bool, datetime, int]:
+    def turn(self) -> tuple[datetime, bool, datetime, int]:
         """Lots are spent in this order: what expires first, then free before paid, then the oldest."""
-        never = self.expires_at is None
-        ends = self.starts_at if self.expires_at is None else self.expires_at
-        return (never, ends, self.value_cents > 0, self.starts_at, self.id)
+        return (self.expires_at or NEVER, self.value_cents > 0, self.starts_at, self.id)
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ def lock_accounts(session: Session, students: Iterable[int], lots: Iterable[int]
     """The account of each student, balance first, then lots in the order of their ids; `lots` are wanted even empty."""
     wanted = sorted(set(students))
     lock_balances(session, wanted)
-    owed = session.execute(OWED, {"students": wanted}).tuples().all()
+    owed = session.execute(OWED, {"students": wanted}).all()
     accounts = {student_id: Account(student_id, minutes) for student_id, minutes in owed}
     for row in _rows(session, wanted, sorted(set(lots))):
         accounts[row["student_id"]].lots[row["id"]] = _lot(row)

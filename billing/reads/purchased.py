@@ -16,7 +16,9 @@ from billing.states import EntryKind
 ENTRIES_OF_A_PACKAGE = 100
 """The newest ones that one answer shows; the ledger has all."""
 
-CONSUMPTION = (EntryKind.CONSUME, EntryKind.HOLD, EntryKind.RELEASE, EntryKind.RESTORE)
+CONSUMPTION = (EntryKind.CONSUME, EntryKind.HOLD, EntryKind.RELEASE)
+GIVEN_BACK = f"hour_entry.kind = '{EntryKind.RESTORE}' AND hour_entry.consumption_id IS NOT NULL"
+"""What an extension brings back of an expired package is restored too, but no lesson had it."""
 
 PURCHASED = f"""
     WITH who AS ({{who}})
@@ -40,7 +42,8 @@ TAKEN = f""", (
     SELECT coalesce(jsonb_agg(to_jsonb(entry) ORDER BY entry.id DESC), '[]') FROM (
         SELECT hour_entry.id, extract(epoch FROM hour_entry.at) AS at, hour_entry.kind, part.minutes, hour_entry.source
         FROM hour_allocation AS part JOIN hour_entry ON hour_entry.id = part.entry_id
-        WHERE part.lot_id = hour_lot.id AND hour_entry.kind IN ({", ".join(f"'{kind}'" for kind in CONSUMPTION)})
+        WHERE part.lot_id = hour_lot.id
+            AND (hour_entry.kind IN ({", ".join(f"'{kind}'" for kind in CONSUMPTION)}) OR {GIVEN_BACK})
         ORDER BY part.entry_id DESC LIMIT {ENTRIES_OF_A_PACKAGE}
     ) AS entry
 ) AS taken"""  # noqa: S608

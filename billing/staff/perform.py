@@ -1,15 +1,106 @@
-"""Do what staff asked for, and write down what it changed."""
+"""Do what staff asked for, and write down what it changed: the effect and the audit row are one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from billing import work
-from billing.db import Begin
-from billing.messages import FollowUp, PerformStaffAct
+import orjson
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlmodel import Session
+
+from billing import retry, work
+from billing.db import Begin, repeated
+from billing.errors import RefusedError, TransientError
+from billing.messages import ActDecided, FollowUp, PerformStaffAct
+from billing.models import StaffAct
+from billing.staff.effects import Context, Effect
+from billing.staff.extend import bulk_extend, extend
+from billing.staff.grants import correct, grant
+from billing.staff.sweeps import process_expired, take_back_sweep
+from billing.states import ActState, StaffAction
+
+log = structlog.get_logger(__name__)
+
+Action = Callable[[Session, StaffAct, Context], Effect]
+
+ACTIONS: Mapping[StaffAction, Action] = {
+    StaffAction.EXTEND: extend,
+    StaffAction.BULK_EXTEND: bulk_extend,
+    StaffAction.GRANT: grant,
+    StaffAction.CORRECT: correct,
+    StaffAction.PROCESS_EXPIRED: process_expired,
+    StaffAction.UNDO_SWEEP: take_back_sweep,
+}
+
+MESSAGE_LENGTH = 500
+
+DECIDE = text("""
+    UPDATE staff_act
+    SET state = :state, error_type = :error_type, error_message = :error_message, before = CAST(:before AS jsonb),
+        after = CAST(:after AS jsonb), decided_at = :now, due_at = NULL, hint_at = NULL, lease_until = NULL,
+        lease_token = NULL, hints = 0
+    WHERE id = :id
+""")
 
 
 def perform_act(
     begin: Begin, leases: work.Leases, message: PerformStaffAct, *, zone: ZoneInfo, now: datetime
 ) -> Sequence[FollowUp]:
-    raise NotImplementedError
+    """Work one act; for one that is decided, or in other hands, it does nothing."""
+    with begin() as session:
+        claim = work.claim(session, StaffAct, message.act_id, leases.terms)
+        if claim is not None and work.is_worn_out(claim.row, leases.terms):
+            work.give_up(claim.row, claim.row.last_error or "lost by every worker that had it")
+            claim = None
+    if claim is None:
+        return []
+    taken = claim
+    with leases.held(taken.token):
+        return repeated(begin, lambda session: _perform(session, taken, Context(zone, now)))
+
+
+def _perform(session: Session, claim: work.Claim[StaffAct], context: Context) -> Sequence[FollowUp]:
+    (act,) = work.resume(session, claim)
+    with structlog.contextvars.bound_contextvars(request_id=act.request_id):
+        return _try(session, act, context)
+
+
+def _try(session: Session, act: StaffAct, context: Context) -> Sequence[FollowUp]:
+    """A broken act undoes its own changes only; a database that is away or wants a repetition ends it all."""
+    try:
+        with session.begin_nested():
+            effect = ACTIONS[act.action](session, act, context)
+    except RefusedError as error:
+        return _refuse(session, act, error, context.now)
+    except (TransientError, OperationalError, InterfaceError, InternalError):
+        raise
+    except Exception as error:
+        log.exception("staff_act_broke", act_id=str(act.id))
+        _put_off(act, f"{type(error).__name__}: {error}")
+        return []
+    _decide(session, act, ActState.DONE, context.now, before=_json(effect.before), after=_json(effect.after))
+    return [ActDecided(act_id=act.id), *effect.follow_ups]
+
+
+def _refuse(session: Session, act: StaffAct, error: RefusedError, now: datetime) -> Sequence[FollowUp]:
+    message = str(error)[:MESSAGE_LENGTH]
+    _decide(session, act, ActState.REFUSED, now, error_type=error.error_type, error_message=message)
+    return [ActDecided(act_id=act.id)]
+
+
+def _decide(session: Session, act: StaffAct, state: ActState, now: datetime, **facts: str | None) -> None:
+    nothing = {"error_type": None, "error_message": None, "before": None, "after": None}
+    session.execute(DECIDE, {**nothing, **facts, "state": state.value, "now": now, "id": act.id})
+
+
+def _put_off(act: StaffAct, reason: str) -> None:
+    if (wait := retry.after(retry.HANDLER_ERROR, act.deferrals)) is None:
+        work.give_up(act, reason)
+    else:
+        work.put_off(act, wait, reason)
+
+
+def _json(facts: Mapping[str, object] | None) -> str | None:
+    return None if facts is None else orjson.dumps(facts).decode()

@@ -52,6 +52,11 @@ OBJECTS = text("""
         WHERE typnamespace = 'public'::regnamespace AND typname NOT LIKE '%alembic_version'
 """)
 
+DEFINITIONS = text("""
+    SELECT viewname, definition FROM pg_views WHERE schemaname = 'public'
+    UNION ALL SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+""")
+
 
 @pytest.fixture
 def empty_url(postgres: RunningPostgres, request: pytest.FixtureRequest) -> Iterator[str]:
@@ -97,6 +102,10 @@ def _ask(url: str, question: str | Executable) -> Sequence[tuple[object, ...]]:
         return sorted((tuple(row) for row in session.execute(statement)), key=repr)
 
 
+def _schema(url: str) -> Sequence[Sequence[tuple[object, ...]]]:
+    return [_ask(url, facts) for facts in (OBJECTS, COLUMNS, CONSTRAINTS, INDEXES, DEFINITIONS)]
+
+
 def _installation(url: str) -> UUID:
     ((found,),) = _ask(url, "SELECT id FROM installation")
     assert isinstance(found, UUID)
@@ -118,11 +127,16 @@ def test_up_from_nothing_down_to_nothing_and_up_again(empty_url: str) -> None:
 def test_each_revision_can_be_gone_back_alone(empty_url: str) -> None:
     """Going back one step is what a failed release needs; it need not lose all the others."""
     settings = _settings(empty_url)
-    migrate.upgrade(settings, "0001")
-    first = _ask(empty_url, OBJECTS)
-    migrate.upgrade(settings, "0002")
-    migrate.downgrade(settings, "0001")
-    assert _ask(empty_url, OBJECTS) == first
+    newest = migrate.newest_revision()
+    assert newest is not None
+    revisions = [f"{number:04}" for number in range(1, int(newest) + 1)]
+    schemas = []
+    for revision in revisions:
+        migrate.upgrade(settings, revision)
+        schemas.append(_schema(empty_url))
+    for revision, schema in zip(reversed(revisions[:-1]), reversed(schemas[:-1]), strict=True):
+        migrate.downgrade(settings, revision)
+        assert _schema(empty_url) == schema, revision
 
 
 def test_migrating_again_changes_nothing(database_url: str) -> None:
@@ -212,6 +226,11 @@ FORBIDDEN = [
     "ALTER TABLE purchase ADD COLUMN another int",
     "CREATE INDEX another ON purchase (state)",
     "DROP VIEW violation",
+    "DROP FUNCTION violations_of(bigint, bigint) CASCADE",
+    """
+    CREATE OR REPLACE FUNCTION violations_of(low bigint, high bigint) RETURNS TABLE (rule text, subject text)
+    LANGUAGE sql AS 'SELECT NULL, NULL WHERE false'
+    """,
     "UPDATE alembic_version SET version_num = '0001'",
     "DELETE FROM alembic_version",
     "SET session_replication_role = replica",
@@ -229,6 +248,7 @@ def test_the_application_s_own_role_has_no_way_around_the_ledger(empty_url: str,
                 session.execute(text(statement))
             assert isinstance(refused.value.orig, psycopg.errors.InsufficientPrivilege), statement
         assert ledger.violations(begin) == []
+        assert ledger.prove(begin, now=NOON).holds
 
 
 def test_the_role_keeps_its_rights_when_tables_are_added_and_migrated_again(empty_url: str, role_url: str) -> None:

@@ -64,7 +64,50 @@ REST = (
     INSERT INTO unreadable_message (digest, queue, task, reason, size_bytes, times, first_at, last_at)
     VALUES ('digest', 'money', 'any', 'rubbish', 1, 1, now(), now())
     """,
+    """
+    INSERT INTO consumption (id, group_id, student_id, session_id, mode, minutes, state, caller_sub, requested_at)
+    SELECT gen_random_uuid(), gen_random_uuid(), id, 'session', 'consume', 60, 'requested', 'platform', now()
+    FROM student LIMIT 1
+    """,
+    """
+    INSERT INTO consumption_act (id, act, group_id, scope, idempotency_key, body_hash, request_id, state, requested_at,
+        due_at, hint_at)
+    VALUES (gen_random_uuid(), 'book', gen_random_uuid(), 'platform', 'key', 'hash', 'request', 'requested', now(),
+        now(), now())
+    """,
+    """
+    INSERT INTO staff_act (id, action, target, parameters, reason, actor, idempotency_key, body_hash, request_id, state,
+        requested_at, due_at, hint_at)
+    VALUES (gen_random_uuid(), 'extend', 'purchase:1', '{}', 'She was ill.', 'boss', 'key', 'hash', 'request',
+        'requested', now(), now(), now())
+    """,
+    """
+    INSERT INTO sweep_run (trigger, cutoff, grace_hours, state, started_at, due_at, hint_at)
+    VALUES ('nightly', now(), 0, 'running', now(), now(), now())
+    """,
+    """
+    INSERT INTO notification (id, topic, subject, student_id, facts, state, created_at, due_at, hint_at)
+    SELECT gen_random_uuid(), 'expired', 'lot:1', id, '{}', 'waiting', now(), now(), now() FROM student LIMIT 1
+    """,
+    "INSERT INTO ledger_audit (started_at, finished_at, students, violations) VALUES (now(), now(), 1, 0)",
 )
+
+PLAN_VERSION = "UPDATE pricing_plan_version SET {} WHERE id = 2"
+LEASE = "lease_until = now(), lease_token = gen_random_uuid()"
+SETTLED = "state = 'ignored', due_at = NULL, hint_at = NULL"
+OWING = "minutes_left = -1, minutes_consumed = minutes_granted + 1"
+CASE_FACTS = "reason, source, detail, state, opened_at"
+CLOSED = "due_at = NULL, hint_at = NULL"
+LINK_FACTS = "external_id, email, name, request_id, requested_at"
+DECIDED = "decided_at = now()"
+CONSUMPTION_FACTS = "group_id, student_id, session_id, mode, minutes, state, caller_sub, requested_at"
+ACT_FACTS = "act, group_id, scope, idempotency_key, body_hash, request_id, state, requested_at, due_at, hint_at"
+STAFF_FACTS = (
+    "action, target, parameters, reason, actor, idempotency_key, body_hash, request_id, state, requested_at, "
+    "due_at, hint_at"
+)
+NOTE_FACTS = "topic, subject, student_id, facts, state, created_at, due_at, hint_at"
+MESSAGE_FACTS = "digest, queue, task, reason, size_bytes, times, first_at, last_at"
 
 
 def call(**changes: object) -> str:
@@ -100,18 +143,42 @@ def again(table: str, columns: str, **others: str) -> str:
     return f"INSERT INTO {table} ({names}) SELECT {values} FROM {table}"
 
 
+def changed(table: str, change: str) -> str:
+    return f"UPDATE {table} SET {change}"
+
+
+def cases_of_open_work(table: str, closed: str = CLOSED) -> list[tuple[str, str, str]]:
+    """`closed` is what makes the row closed and breaks no rule by it."""
+    return [
+        ("open_is_hinted", "open without a hint", changed(table, "hint_at = NULL")),
+        ("lease_is_whole", "half a lease", changed(table, "lease_until = now()")),
+        ("lease_is_of_open_work", "a lease on closed work", changed(table, f"{closed}, {LEASE}")),
+        ("given_up_is_closed", "a dead letter that is worked", changed(table, "gave_up_at = now()")),
+        ("attempts_count", "more deferrals than attempts", changed(table, "deferrals = 1")),
+        ("attempts_count", "negative deferrals", changed(table, "deferrals = -1")),
+    ]
+
+
+def cases_of_acts(table: str) -> list[tuple[str, str, str]]:
+    """Of what is asked for, done by a worker, and answered once."""
+    done = f"state = 'done', {DECIDED}, {CLOSED}"
+    return [
+        ("decided_once", "done at no time", changed(table, f"state = 'done', {CLOSED}")),
+        ("decided_once", "decided before it was done", changed(table, DECIDED)),
+        ("decided_is_closed", "done, and still worked", changed(table, f"state = 'done', {DECIDED}")),
+        ("requested_is_open", "asked for, but nobody would find it", changed(table, CLOSED)),
+        ("refusal_says_why", "a refusal without a word", changed(table, f"state = 'refused', {DECIDED}, {CLOSED}")),
+        ("refusal_says_why", "done, with an error", changed(table, f"{done}, error_type = 'any'")),
+        ("key_has_body", "a key whose body cannot be compared", changed(table, "body_hash = NULL")),
+        ("key_has_body", "a body without its key", changed(table, "idempotency_key = NULL")),
+        ("actstate", "an unknown state", changed(table, "state = 'lost'")),
+        *cases_of_open_work(table, done),
+    ]
+
+
 def settled_with_secret(state: str) -> str:
     return purchase(f"state = '{state}', client_secret = 'x'", PAID)
 
-
-PLAN_VERSION = "UPDATE pricing_plan_version SET {} WHERE id = 2"
-LEASE = "lease_until = now(), lease_token = gen_random_uuid()"
-SETTLED = "state = 'ignored', due_at = NULL, hint_at = NULL"
-OWING = "minutes_left = -1, minutes_consumed = minutes_granted + 1"
-CASE_FACTS = "reason, source, detail, state, opened_at"
-CLOSED = "due_at = NULL, hint_at = NULL"
-LINK_FACTS = "external_id, email, name, request_id, requested_at"
-MESSAGE_FACTS = "digest, queue, task, reason, size_bytes, times, first_at, last_at"
 
 FORBIDDEN = {
     "student": [
@@ -205,11 +272,69 @@ FORBIDDEN = {
     ],
     "student_link": [
         ("external_id_email", "one wish twice", again("student_link", LINK_FACTS, id="gen_random_uuid()")),
-        ("open_is_hinted", "an open wish without a hint", "UPDATE student_link SET hint_at = NULL"),
-        ("lease_is_whole", "half a lease", "UPDATE student_link SET lease_until = now()"),
-        ("lease_is_of_open_work", "a lease on a closed wish", f"UPDATE student_link SET {CLOSED}, {LEASE}"),
-        ("given_up_is_closed", "a dead letter that is worked", "UPDATE student_link SET gave_up_at = now()"),
-        ("attempts_count", "more deferrals than attempts", "UPDATE student_link SET deferrals = 1"),
+        *cases_of_open_work("student_link"),
+    ],
+    "consumption": [
+        ("session", "one session twice", again("consumption", CONSUMPTION_FACTS, id="gen_random_uuid()")),
+        ("minutes_positive", "a lesson of no length", changed("consumption", "minutes = 0")),
+        ("minutes_not_negative", "less than nothing held", changed("consumption", "minutes_held = -1")),
+        ("minutes_not_negative", "less than nothing taken", changed("consumption", "minutes_consumed = -1")),
+        ("minutes_not_negative", "less than nothing returned", changed("consumption", "minutes_returned = -1")),
+        ("held_holds", "held, and nothing is", changed("consumption", f"state = 'held', {DECIDED}")),
+        ("held_holds", "minutes held by what holds none", changed("consumption", "minutes_held = 60")),
+        ("consumed_takes", "taken, and nothing was", changed("consumption", f"state = 'consumed', {DECIDED}")),
+        ("consumed_takes", "minutes taken by what took none", changed("consumption", "minutes_consumed = 60")),
+        ("holds_end", "a hold for ever", changed("consumption", "mode = 'hold'")),
+        ("holds_end", "an end of what holds nothing", changed("consumption", "ends_at = now()")),
+        ("refusal_says_why", "a refusal without a word", changed("consumption", f"state = 'refused', {DECIDED}")),
+        ("refusal_says_why", "an error of what was not refused", changed("consumption", "error_type = 'any'")),
+        ("decided_once", "released at no time", changed("consumption", "state = 'released'")),
+        ("decided_once", "decided before it was", changed("consumption", DECIDED)),
+        ("consumptionmode", "an unknown mode", changed("consumption", "mode = 'borrow'")),
+        ("consumptionstate", "an unknown state", changed("consumption", f"state = 'lost', {DECIDED}")),
+    ],
+    "consumption_act": [
+        *cases_of_acts("consumption_act"),
+        ("key", "one key twice", again("consumption_act", ACT_FACTS, id="gen_random_uuid()")),
+        ("minutes_positive", "a capture of nothing", changed("consumption_act", "minutes = 0")),
+        ("refunds_have_reasons", "a booking with a reason", changed("consumption_act", "reason = 'ill'")),
+        ("consumptionactkind", "an unknown act", changed("consumption_act", "act = 'lend'")),
+    ],
+    "staff_act": [
+        *cases_of_acts("staff_act"),
+        ("key", "one key twice", again("staff_act", STAFF_FACTS, id="gen_random_uuid()")),
+        ("has_reason", "an act for no reason", changed("staff_act", "reason = ''")),
+        ("has_reason", "a reason of spaces", changed("staff_act", "reason = '  '")),
+        ("staffaction", "an unknown act", changed("staff_act", "action = 'forgive'")),
+    ],
+    "sweep_run": [
+        *cases_of_open_work("sweep_run", f"state = 'finished', finished_at = now(), {CLOSED}"),
+        ("grace_not_negative", "a sweep before its time", changed("sweep_run", "grace_hours = -1")),
+        *(
+            ("counts_not_negative", f"fewer {count} than none", changed("sweep_run", f"{count} = -1"))
+            for count in ("chunks", "students", "lots", "minutes")
+        ),
+        ("finished_once", "finished at no time", changed("sweep_run", f"state = 'finished', {CLOSED}")),
+        ("finished_once", "finished while it runs", changed("sweep_run", "finished_at = now()")),
+        ("undone_once", "undone at no time", changed("sweep_run", f"state = 'undone', finished_at = now(), {CLOSED}")),
+        ("undone_once", "undone while it runs", changed("sweep_run", "undone_at = now()")),
+        ("finished_is_closed", "finished, and worked", changed("sweep_run", "state = 'finished', finished_at = now()")),
+        ("sweeptrigger", "swept by whom", changed("sweep_run", "trigger = 'wind'")),
+        ("sweepstate", "an unknown state", changed("sweep_run", f"state = 'lost', finished_at = now(), {CLOSED}")),
+    ],
+    "notification": [
+        *cases_of_open_work("notification", f"state = 'sent', {DECIDED}, {CLOSED}"),
+        ("topic_subject_student_id", "one fact told twice", again("notification", NOTE_FACTS, id="gen_random_uuid()")),
+        ("decided_once", "sent at no time", changed("notification", f"state = 'sent', {CLOSED}")),
+        ("decided_once", "decided while it waits", changed("notification", DECIDED)),
+        ("decided_is_closed", "sent, and sent again", changed("notification", f"state = 'sent', {DECIDED}")),
+        ("waiting_is_open", "waiting, but nobody would find it", changed("notification", CLOSED)),
+        ("notificationkind", "an unknown topic", changed("notification", "topic = 'weather'")),
+        ("notificationstate", "an unknown state", changed("notification", f"state = 'lost', {DECIDED}, {CLOSED}")),
+    ],
+    "ledger_audit": [
+        ("counts_not_negative", "fewer students than none", changed("ledger_audit", "students = -1")),
+        ("counts_not_negative", "fewer violations than none", changed("ledger_audit", "violations = -1")),
     ],
     "unreadable_message": [
         ("digest", "one message in two rows", again("unreadable_message", MESSAGE_FACTS)),
@@ -224,6 +349,8 @@ FORBIDDEN = {
         ("expires_after_start", "a lot that was never good", "UPDATE hour_lot SET expires_at = starts_at"),
         ("purchases_are_named", "a purchase's lot without its purchase", lot(origin="'purchase'")),
         ("purchases_are_named", "a grant of a purchase", lot(purchase=f"'{PENDING}'")),
+        ("currency_code", "a currency in capitals", changed("hour_lot", "currency = 'EUR'")),
+        ("expiries_count", "swept less than never", changed("hour_lot", "times_expired = -1")),
         ("lotorigin", "a lot out of the air", lot(origin="'magic'")),
         ("source", "one source twice", lot(source="'first'")),
         ("purchase_id", "two lots of one purchase", lot(origin="'purchase'", purchase=f"'{PAID}'")),

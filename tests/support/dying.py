@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from billing import work
+from billing.consumptions import drain as drain_acts
 from billing.purchases import payment
 from billing.webhooks import drain
 from workers.app import app
@@ -24,6 +25,8 @@ POINTS: dict[str, tuple[ModuleType | type, str, int]] = {
     "after the payment's commit": (payment, "repeated", 2),
     "after the events' claim": (work, "claim_batch", 1),
     "after the events' commit": (drain, "_work_together", 1),
+    "after the acts' claim": (work, "claim_batch", 1),
+    "after the acts' commit": (drain_acts, "_work_together", 1),
 }
 """Where in the code, and after which call of it."""
 

@@ -8,8 +8,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from web.openapi.answers import Error
-from web.openapi.examples import EXAMPLES, STREAM
-from web.openapi.operations import OPERATIONS, Answer, Operation
+from web.openapi.examples import EXAMPLES, METRICS, STREAM
+from web.openapi.operation import Answer, Operation
+from web.openapi.operations import OPERATIONS
 from web.openapi.parameters import REQUEST_ID
 from web.openapi.problems import problem_answers
 from web.paths import PREFIXES
@@ -55,6 +56,8 @@ TAGS = {
     "purchases": "Buying a plan, and what became of it.",
     "plans": "What can be bought, and how it is paid.",
     "balance": "The hours of a student.",
+    "hours": "What the tutoring platform takes for its sessions, holds, and gives back.",
+    "staff": "What staff read and change; every change has a reason and stays in the audit log.",
     "stripe": "What Stripe sends.",
     "system": "The service itself.",
 }
@@ -63,6 +66,7 @@ TAGS = {
 TEXTS = {
     "application/json": {"schema": {"type": "object"}},
     "text/html": {"schema": {"type": "string"}},
+    "text/plain": {"schema": {"type": "string"}, "examples": {"answer": {"value": METRICS}}},
     "text/event-stream": {
         "schema": {
             "description": "Of each event.",

@@ -7,6 +7,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from web.openapi import answers as shapes
+from web.openapi.hour_examples import HOUR_EXAMPLES
+from web.openapi.staff_examples import STAFF_EXAMPLES
 from web.schemas import PurchaseBody
 
 TASK_ID = "7f0c6ad4-3d0e-4b52-9a37-6a1f4c0f5b1e"
@@ -116,6 +118,11 @@ WISH = {
     "student_info": {"name": "Ana Lúcia", "email": "ana@example.com"},
     "expected_price_eur": "140.00",
 }
+METRICS = """\
+# HELP billing_open_work Rows that want a worker, now or later.
+# TYPE billing_open_work gauge
+billing_open_work{kind="purchase"} 2
+"""
 STREAM = f"retry: 2000\n\nid: 12\ndata: {json.dumps(PENDING)}\n\n"
 
 
@@ -135,6 +142,8 @@ EXAMPLES: Mapping[type[BaseModel], Mapping[str, Any]] = {
     shapes.PackagePage: _page({**PACKAGE, "consumption": [TAKEN]}),
     shapes.EntryPage: _page(ENTRY, explanation=EXPLANATION),
     shapes.BookingCheck: BOOKING,
+    **HOUR_EXAMPLES,
+    **STAFF_EXAMPLES,
     shapes.WebhookReceived: {"received": True},
     shapes.Live: {"status": "live"},
     shapes.Ready: {"status": "ready"},

@@ -1,51 +1,34 @@
 """Every operation: who may call it, what it takes, and every answer it can give."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
-
-from pydantic import BaseModel
 
 from web.openapi import answers as shapes
 from web.openapi import parameters as given
-from web.openapi.parameters import Parameter, told
+from web.openapi.hours import HOURS
+from web.openapi.operation import (
+    BEARER,
+    NOBODY,
+    REPEATED,
+    TOKEN,
+    USER,
+    WAITED,
+    WITH_BODY,
+    Answer,
+    Operation,
+    Operations,
+    Security,
+)
+from web.openapi.parameters import told
+from web.openapi.staff import STAFF
 from web.paths import PREFIX
 from web.schemas import PurchaseBody
 
-Security = Mapping[str, Sequence[str]]
-
-NOBODY: Security = {}
-BEARER: Security = {"bearer": []}
-ANYONE = (NOBODY, BEARER)
-USER = (BEARER,)
 BUYER: Sequence[Security] = (BEARER, {"accessToken": []}, {"accessTokenInQuery": []})
 
 BY_BODY = ("$response.body#/task_id", "$response.body#/access_token")
 BY_HEADER = ("$response.body#/task_id", "$response.header.X-Access-Token")
 BY_ITSELF = ("$response.body#/task_id", "$request.header.X-Access-Token")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """`shape` is the body: a model, a list of them, or text of this media type; None: there is no body."""
-
-    description: str
-    shape: type[BaseModel] | list[type[BaseModel]] | str | None
-    headers: Mapping[str, Any] = field(default_factory=told)
-    links: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Operation:
-    id: str
-    summary: str
-    description: str
-    answers: Mapping[int, Answer]
-    problems: Sequence[str]
-    tag: str
-    security: Sequence[Security] = ANYONE
-    parameters: Sequence[Parameter] = ()
-    body: type[BaseModel] | Mapping[str, Any] | None = None
 
 
 def _links(task_and_token: tuple[str, str]) -> dict[str, Any]:
@@ -57,13 +40,9 @@ def _links(task_and_token: tuple[str, str]) -> dict[str, Any]:
     }
 
 
-TOKEN = ("authentication_required",)
 OF_SOMEBODY = (*TOKEN, "permission_denied", "not_found")
 OF_A_BUYER = (*TOKEN, "not_found")
-WITH_BODY = ("validation_error", "payload_too_large", "unsupported_media_type")
 
-WAITED = {"Preference_Applied": given.PREFERENCE_APPLIED}
-REPEATED = {**WAITED, "Idempotent_Replayed": given.REPLAYED}
 TOLD_LATER = told("Location", "Retry-After", Location=given.LOCATION, Retry_After=given.RETRY_AFTER, **REPEATED)
 TOLD_NOW = told("Location", "X-Access-Token", Location=given.LOCATION, X_Access_Token=given.ACCESS_TOKEN, **REPEATED)
 KEPT = told("ETag", "Cache-Control", ETag=given.ETAG, Cache_Control=given.ALLOWED_CACHE)
@@ -89,7 +68,7 @@ EVENT = {
 }
 EVENTS_TEXT = "An event for each step: `id`, and `data` with what the status resource showed then, as JSON."
 
-PURCHASES: Mapping[tuple[str, str], Operation] = {
+PURCHASES: Operations = {
     ("POST", f"{PREFIX}purchase/initiate/"): Operation(
         "startPurchase",
         "Buy a plan",
@@ -159,7 +138,7 @@ PURCHASES: Mapping[tuple[str, str], Operation] = {
     ),
 }
 
-PLANS: Mapping[tuple[str, str], Operation] = {
+PLANS: Operations = {
     ("GET", f"{PREFIX}pricing-plans/"): Operation(
         "listPlans",
         "The plans on sale",
@@ -180,7 +159,7 @@ PLANS: Mapping[tuple[str, str], Operation] = {
     ),
 }
 
-BALANCES: Mapping[tuple[str, str], Operation] = {
+BALANCES: Operations = {
     ("GET", f"{PREFIX}student-balance/"): Operation(
         "readBalance",
         "How many hours there are",
@@ -233,7 +212,7 @@ BALANCES: Mapping[tuple[str, str], Operation] = {
     ),
 }
 
-SYSTEM: Mapping[tuple[str, str], Operation] = {
+SYSTEM: Operations = {
     ("POST", "/api/finances/webhooks/stripe/"): Operation(
         "receiveStripeEvent",
         "Stripe's deliveries",
@@ -262,6 +241,15 @@ SYSTEM: Mapping[tuple[str, str], Operation] = {
         TOKEN,
         "system",
     ),
+    ("GET", "/metrics"): Operation(
+        "readMetrics",
+        "Figures for Prometheus",
+        "Of the whole service, the same from every door: work that waits and what gave up, by kind, and the last proof "
+        "of the ledger. For the machine itself, for the networks of METRICS_ALLOW and for the role `service`.",
+        {200: Answer("The text format, version 0.0.4.", "text/plain", told())},
+        (*TOKEN, "permission_denied"),
+        "system",
+    ),
     ("GET", "/api/finances/openapi.json"): Operation(
         "readDocument",
         "This document",
@@ -282,4 +270,4 @@ SYSTEM: Mapping[tuple[str, str], Operation] = {
     ),
 }
 
-OPERATIONS: Mapping[tuple[str, str], Operation] = {**PURCHASES, **PLANS, **BALANCES, **SYSTEM}
+OPERATIONS: Operations = {**PURCHASES, **PLANS, **BALANCES, **HOURS, **STAFF, **SYSTEM}

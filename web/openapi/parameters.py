@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from billing.states import PlanType, PurchaseState
+from billing.states import PlanType, PurchaseState, StaffAction
 from web.bookings import DECIMAL, LONGEST_HOURS
 from web.emails import EMAIL_LENGTH
 from web.pages import LARGEST_SIZE, SIZE
@@ -20,6 +20,19 @@ TEXT = {"type": "string"}
 
 TASK_ID = _in(
     "path", "task_id", "The `task_id` of the 202 answer.", {"type": "string", "format": "uuid"}, required=True
+)
+
+BOOKING_ID = _in(
+    "path",
+    "booking_id",
+    "Of one student's hours, or of a group's.",
+    {"type": "string", "format": "uuid"},
+    required=True,
+)
+ACT_ID = _in("path", "act_id", "The `id` of the 202 answer.", {"type": "string", "format": "uuid"}, required=True)
+
+TRANSACTION_ID = _in(
+    "path", "transaction_id", "The number of a package.", {"type": "integer", "minimum": 1}, required=True, example=41
 )
 
 IDEMPOTENCY_KEY = _in(
@@ -100,8 +113,30 @@ DURATION_HOURS = _in(
     example="1.50",
 )
 
+LIST_PAGES = (PAGE, PAGE_SIZE)
+WITHIN_DAYS = _in(
+    "query",
+    "days",
+    "Of those whose hours end in so many days.",
+    {"type": "integer", "minimum": 1, "maximum": 365, "default": 7},
+)
+DAY_OR_INSTANT = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
+ACTS = (
+    *LIST_PAGES,
+    _in("query", "action", "Only these; an unknown one fits nothing.", {"type": "string", "enum": [*StaffAction]}),
+    _in("query", "actor", "Only what this one asked for, by the `sub` of the token.", TEXT),
+    _in("query", "target", "Only what is about this.", TEXT, example="purchase:41"),
+    _in("query", "success", "Only what was done, or only what was refused.", {"type": "boolean"}),
+    _in("query", "date_from", "From this instant, or this day in business time, on.", DAY_OR_INSTANT),
+    _in("query", "date_to", "Up to this instant, or to the end of this day in business time.", DAY_OR_INSTANT),
+)
+
 RETRY_AFTER = {"description": "In so many seconds it is worth asking again.", "schema": {"type": "integer"}}
 LOCATION = {"description": "Where the purchase is.", "schema": {"type": "string", "format": "uri-reference"}}
+WHERE_IT_STANDS = {
+    "description": "Where to see how it stands.",
+    "schema": {"type": "string", "format": "uri-reference"},
+}
 ETAG = {"description": "Names this answer, for `If-None-Match`.", "schema": TEXT}
 REPLAYED = {
     "description": "`true` where this request was accepted before, under the same key.",

@@ -13,6 +13,7 @@ from rich.text import Text
 from billing.cli.doctor.configuration import complaints, settings_findings
 from billing.cli.doctor.findings import Finding, Health
 from billing.cli.doctor.machine import machine_findings, place_findings
+from billing.cli.doctor.mail import mail_findings
 from billing.cli.doctor.payments import stripe_findings
 from billing.cli.doctor.postgres import postgres_findings
 from billing.cli.doctor.queues import queue_findings
@@ -20,7 +21,7 @@ from billing.config import Settings
 from billing.errors import ConfigurationError
 
 COLOURS = {Health.OK: "green", Health.WARNING: "yellow", Health.RED: "bold red"}
-CHECKS = (settings_findings, place_findings, postgres_findings, queue_findings, stripe_findings)
+CHECKS = (settings_findings, place_findings, postgres_findings, queue_findings, stripe_findings, mail_findings)
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:

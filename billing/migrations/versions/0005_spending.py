@@ -24,6 +24,17 @@ SELECT '{table}', id::text, last_error, attempts, gave_up_at FROM {table} WHERE 
 UNION ALL
 """
 
+KEPT_ACTS = """
+CREATE FUNCTION refuse_change_of_act() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'what staff did is kept as it was decided' USING ERRCODE = 'restrict_violation';
+END $$;
+CREATE TRIGGER decided_is_kept BEFORE UPDATE ON staff_act
+    FOR EACH ROW WHEN (OLD.state <> 'requested') EXECUTE FUNCTION refuse_change_of_act();
+CREATE TRIGGER all_are_kept BEFORE DELETE OR TRUNCATE ON staff_act
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_act();
+"""
+
 
 def dead_letter(*tables: str) -> str:
     return DEAD_LETTER.format(others="".join(OTHER.format(table=table) for table in tables))
@@ -524,6 +535,7 @@ def upgrade() -> None:
     op.create_check_constraint(op.f("ck_hour_lot_expiries_count"), "hour_lot", "times_expired >= 0")
     replace_entry_kinds(f"{ENTRY_KINDS}, 'correct'")
     op.execute(dead_letter(*CLOSED))
+    op.execute(KEPT_ACTS)
 
 
 def downgrade() -> None:
@@ -588,5 +600,6 @@ def downgrade() -> None:
     op.drop_index("ix_staff_act_gave_up", table_name="staff_act", postgresql_where=sa.text("gave_up_at IS NOT NULL"))
     op.drop_index("ix_staff_act_due", table_name="staff_act", postgresql_where=sa.text("due_at IS NOT NULL"))
     op.drop_table("staff_act")
+    op.execute("DROP FUNCTION refuse_change_of_act()")
     op.drop_index("ix_ledger_audit_finished", table_name="ledger_audit")
     op.drop_table("ledger_audit")

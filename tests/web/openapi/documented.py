@@ -13,7 +13,8 @@ from httpx2 import Response
 from web.openapi.document import build
 from web.paths import PREFIXES
 
-UUID = "[0-9a-fA-F-]{36}"
+PARAMETER = re.compile(r"\\\{\w+\\\}")
+ID = "[0-9a-fA-F-]+"
 METHODS = frozenset({"get", "post", "put", "patch", "delete"})
 
 Spec = Mapping[str, Any]
@@ -49,7 +50,7 @@ def operation_of(method: str, path: str) -> Spec | None:
 
 
 def _fits(pattern: str, path: str) -> bool:
-    return re.fullmatch(re.escape(pattern).replace(r"\{task_id\}", UUID), path) is not None
+    return re.fullmatch(PARAMETER.sub(ID, re.escape(pattern)), path) is not None
 
 
 def check(answer: Response) -> None:

@@ -144,12 +144,13 @@ def url(begin: Begin, postgres: RunningPostgres, valkey: RunningValkey, hurried:
 
 @pytest.fixture
 def caller(url: str, tokens: Tokens) -> Iterator[Caller]:
-    """A student, somebody without a token, one of the staff, and one whose token is none."""
-    staff, nobody = tokens.of("staff-1", roles=["staff"]), {"Authorization": "Bearer none"}
+    """A student, somebody without a token, one of the staff, the platform, and one whose token is none."""
+    staff, platform = tokens.of("staff-1", roles=["staff"]), tokens.of("platform", roles=["service"])
+    nobody = {"Authorization": "Bearer none"}
     with requests.Session() as session:
         session.trust_env = False
         session.auth = sign_as_stripe
-        yield Caller(url, session, (tokens.of(), {}, staff, nobody))
+        yield Caller(url, session, (tokens.of(), {}, staff, platform, nobody))
 
 
 def sign_as_stripe(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -187,10 +188,12 @@ EXPECTED_ON_WALKS = {
 """Walks that never get beyond the first step would prove little."""
 
 
-@pytest.mark.parametrize("who", ["guest", "student"])
+@pytest.mark.parametrize("who", ["guest", "student", "platform", "staff"])
 def test_every_answer_at_a_bound_is_documented(url: str, tokens: Tokens, tmp_path: Path, who: str) -> None:
     """The shortest, the longest, one more, none at all, and every method that nobody asked for."""
-    token = [f"--header={name}: {value}" for name, value in tokens.of().items() if who == "student"]
+    roles = {"student": ["student"], "platform": ["service"], "staff": ["staff"]}
+    known = tokens.of(roles=roles[who]) if who in roles else {}
+    token = [f"--header={name}: {value}" for name, value in known.items()]
     names = ",".join([*(check.__name__ for check in CHECKS), "unsupported_method"])
     options = ["--phases=examples,coverage", "--continue-on-failure", "--no-color", "--seed=1", f"--checks={names}"]
     command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{url}/api/finances/openapi.json", *options]

@@ -1,0 +1,142 @@
+"""Acts of staff by command: accepted and done by the same use case as the door's, in this process."""
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from uuid import UUID
+
+import typer
+
+from billing import work
+from billing.cli.database import connected
+from billing.cli.reading import ask
+from billing.clock import utc_now
+from billing.config import Settings
+from billing.errors import PermanentError
+from billing.ids import new_id
+from billing.messages import PerformStaffAct
+from billing.reads.staff_acts import ActView, find_act
+from billing.reads.written import hours, instant
+from billing.staff.accept import ActRequest, accept_act
+from billing.staff.perform import perform_act
+from billing.staff.wishes import MOST_MINUTES, Wish
+from billing.states import ActState
+
+REASON_LENGTH = 500
+
+
+class ActRefusedError(PermanentError):
+    """The rules do not allow it; the refusal is in the audit log."""
+
+
+class ActWaitsError(PermanentError):
+    """It is accepted, and somebody else has it in hand."""
+
+
+class OwnLease:
+    """Nobody renews it: it is longer than any statement may take, and the command ends with the act."""
+
+    terms = work.LeaseTerms(seconds=30)
+
+    @contextmanager
+    def held(self, token: UUID) -> Iterator[None]:
+        yield
+
+
+def perform(settings: Settings, wish: Wish, reason: str) -> ActView:
+    """The act when it is done. Raises ActRefusedError, or ActWaitsError where it is not decided."""
+    request = _request(wish, reason)
+    ask(settings, lambda connection: accept_act(connection, request))
+    with connected(settings) as begin:
+        perform_act(begin, OwnLease(), PerformStaffAct(act_id=request.id), zone=settings.zone, now=utc_now())
+    act = ask(settings, lambda connection: find_act(connection, request.id))
+    if act is None or act.state is ActState.REQUESTED:
+        raise ActWaitsError(f"the act {request.id} is accepted; a worker does it, and the audit log will tell")
+    if act.state is ActState.REFUSED:
+        raise ActRefusedError(act.error_message or str(act.error_type))
+    return act
+
+
+def _request(wish: Wish, reason: str) -> ActRequest:
+    return ActRequest(
+        id=new_id(),
+        wish=wish,
+        reason=reason,
+        actor=f"cli:{_login()}",
+        address=None,
+        idempotency_key=None,
+        body_hash=None,
+        request_id=new_id().hex,
+        requested_at=utc_now(),
+    )
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        return "unknown"
+
+
+def minutes_of(given: str) -> int:
+    """Of hours as people write them. Raises BadParameter."""
+    try:
+        minutes = Decimal(given) * 60
+    except InvalidOperation:
+        raise typer.BadParameter("a number of hours such as 2 or 1.50") from None
+    if not minutes.is_finite() or not 0 < minutes <= MOST_MINUTES:
+        raise typer.BadParameter(f"more than 0 and at most {MOST_MINUTES // 60}")
+    if minutes != int(minutes):
+        raise typer.BadParameter("a whole number of minutes")
+    return int(minutes)
+
+
+def reason_of(given: str) -> str:
+    """Trimmed. Raises BadParameter."""
+    reason = given.strip()
+    if not 0 < len(reason) <= REASON_LENGTH or "\0" in reason:
+        raise typer.BadParameter(f"1 to {REASON_LENGTH} characters")
+    return reason
+
+
+def as_json(act: ActView) -> dict[str, Any]:
+    return {
+        "id": str(act.id),
+        "action": act.action,
+        "target": act.target,
+        "actor": act.actor,
+        "reason": act.reason,
+        "status": act.state,
+        "before": act.before,
+        "after": act.after,
+        "at": instant(act.requested_at),
+    }
+
+
+def changes_of(act: ActView) -> list[tuple[str, ...]]:
+    """A line for each package or sum that changed: what it is, what was there, what is there."""
+    before, after = dict(act.before or {}), dict(act.after or {})
+    if "packages" in after:
+        pairs = zip(before["packages"], after["packages"], strict=True)
+        return [line for was, now in pairs for line in _lines(was, now, f"package {now['transaction_id']}: ")]
+    return _lines(before, after, "")
+
+
+def _lines(before: dict[str, Any], after: dict[str, Any], prefix: str) -> list[tuple[str, ...]]:
+    changed = {name: value for name, value in after.items() if before.get(name) != value}
+    return [
+        (f"{prefix}{_named(name)}", _written(name, before.get(name)), "→", _written(name, value))
+        for name, value in changed.items()
+    ]
+
+
+def _named(name: str) -> str:
+    return name.replace("minutes", "hours").replace("_", " ")
+
+
+def _written(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{hours(value)} h" if name.startswith("minutes") else str(value)

@@ -1,0 +1,117 @@
+"""What staff can ask for: each with the bounds of what it takes, as it is kept in the row of the act."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from billing.states import StaffAction
+
+LONGEST_DAYS = 1826
+"""Five years: no package is extended, and nothing granted, beyond that from now."""
+
+MOST_PACKAGES = 1000
+"""That are extended together."""
+
+MOST_MINUTES = 1000 * 60
+"""That are granted or taken back at once."""
+
+LONGEST_GRACE_HOURS = 24 * 365
+
+
+def _each_once(ids: Iterable[int]) -> tuple[int, ...]:
+    return tuple(sorted(set(ids)))
+
+
+Days = Annotated[int, Field(ge=1, le=LONGEST_DAYS)]
+Minutes = Annotated[int, Field(ge=1, le=MOST_MINUTES)]
+Packages = Annotated[tuple[int, ...], Field(min_length=1, max_length=MOST_PACKAGES), AfterValidator(_each_once)]
+
+
+class Wish(BaseModel, ABC):
+    """`target` names what it is about."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    action: ClassVar[StaffAction]
+
+    @property
+    @abstractmethod
+    def target(self) -> str: ...
+
+
+class Extend(Wish):
+    """The hours of one package last for more days: after their last one, or after today."""
+
+    action: ClassVar[StaffAction] = StaffAction.EXTEND
+    transaction_id: int
+    extension_days: Days
+    extend_from_now: bool = False
+
+    @property
+    def target(self) -> str:
+        return f"purchase:{self.transaction_id}"
+
+    @property
+    def transaction_ids(self) -> tuple[int, ...]:
+        return (self.transaction_id,)
+
+
+class BulkExtend(Wish):
+    """The same for several packages: for all, or for none."""
+
+    action: ClassVar[StaffAction] = StaffAction.BULK_EXTEND
+    transaction_ids: Packages
+    extension_days: Days
+    extend_from_now: bool = False
+
+    @property
+    def target(self) -> str:
+        return "purchases"
+
+
+class Grant(Wish):
+    """Hours that nobody paid for."""
+
+    action: ClassVar[StaffAction] = StaffAction.GRANT
+    student_id: int
+    minutes: Minutes
+    validity_days: Days
+
+    @property
+    def target(self) -> str:
+        return f"student:{self.student_id}"
+
+
+class Correct(Wish):
+    """Hours that should never have been there are taken back."""
+
+    action: ClassVar[StaffAction] = StaffAction.CORRECT
+    student_id: int
+    minutes: Minutes
+
+    @property
+    def target(self) -> str:
+        return f"student:{self.student_id}"
+
+
+class ProcessExpired(Wish):
+    """What expired longer ago than the grace is written off now."""
+
+    action: ClassVar[StaffAction] = StaffAction.PROCESS_EXPIRED
+    grace_hours: Annotated[int, Field(ge=0, le=LONGEST_GRACE_HOURS)]
+
+    @property
+    def target(self) -> str:
+        return "expired_lots"
+
+
+class UndoSweep(Wish):
+    """What a sweep wrote off comes back."""
+
+    action: ClassVar[StaffAction] = StaffAction.UNDO_SWEEP
+    run_id: int
+
+    @property
+    def target(self) -> str:
+        return f"sweep_run:{self.run_id}"

@@ -1,0 +1,176 @@
+"""What an alarm looks at: true figures, for those who may see them, and nothing about anybody."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+from starlette.testclient import TestClient
+
+from billing import ledger
+from billing.clock import utc_now
+from billing.config import Settings
+from billing.db import Begin
+from billing.failures import UnreadableFacts, record_unreadable
+from billing.work.kinds import OPEN_KINDS
+from tests.support.factories import add_event, add_purchase, add_student
+from tests.support.records import bought
+from tests.support.statements import counted
+from tests.web.support import Tokens
+from web.app import create_app
+from web.exposition import Gauge, Sample, exposed
+
+LOOPBACK = ("127.0.0.1", 4711)
+STRANGER = ("192.0.2.7", 4711)
+SAMPLE = re.compile(r"([a-z_]+)((?:\{[a-z_]+=\"[^\"\\\n]*\"\})?) (-?[0-9][0-9.e+-]*)")
+NOTHING = {kind.model.kind: 0.0 for kind in OPEN_KINDS}
+
+
+def parsed(written: str) -> dict[str, float]:
+    """Read as the format says; what does not fit it fails. Each family is announced before its first value."""
+    assert written.endswith("\n")
+    values: dict[str, float] = {}
+    family = ""
+    for line in written.splitlines():
+        if line.startswith("# HELP "):
+            family = line.split(" ")[2]
+        elif line.startswith("# TYPE "):
+            assert line == f"# TYPE {family} gauge"
+        else:
+            found = SAMPLE.fullmatch(line)
+            assert found is not None, line
+            assert found[1] == family
+            assert found[1] + found[2] not in values
+            values[found[1] + found[2]] = float(found[3])
+    return values
+
+
+def by_kind(values: Mapping[str, float], name: str) -> dict[str, float]:
+    found = (re.fullmatch(rf'{name}{{kind="(.*)"}}', sample) for sample in values)
+    return {match[1]: values[match[0]] for match in found if match}
+
+
+def measured(settings: Settings) -> dict[str, float]:
+    with TestClient(create_app(settings), client=LOOPBACK) as client:
+        answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-store"
+    return parsed(answer.text)
+
+
+def test_strangers_learn_nothing(client: TestClient, tokens: Tokens) -> None:
+    """How much is bought and what goes wrong is nobody's business."""
+    bare, forged = client.get("/metrics"), client.get("/metrics", headers={"X-Forwarded-For": "127.0.0.1"})
+    assert [answer.json()["error_type"] for answer in (bare, forged)] == ["authentication_required"] * 2
+    assert [answer.status_code for answer in (bare, forged)] == [401, 401]
+    for roles in (None, ["student"], ["admin", "staff"]):
+        refused = client.get("/metrics", headers=tokens.of(roles=roles))
+        assert (refused.status_code, refused.json()["error_type"]) == (403, "permission_denied")
+
+
+def test_the_platform_learns_by_its_role(client: TestClient, tokens: Tokens) -> None:
+    assert client.get("/metrics", headers=tokens.of(roles=["service"])).status_code == 200
+
+
+def test_a_bad_token_is_refused_even_from_the_machine_itself(settings: Settings) -> None:
+    with TestClient(create_app(settings), client=LOOPBACK) as client:
+        assert client.get("/metrics", headers={"Authorization": "Bearer none"}).status_code == 401
+
+
+def test_listed_networks_learn_without_a_token(settings: Settings) -> None:
+    """Where Prometheus runs on another machine; the list replaces the loopback."""
+    listed = Settings.model_validate({**settings.model_dump(), "metrics_allow": "192.0.2.0/24"})
+    for address, status in ((STRANGER, 200), (LOOPBACK, 401)):
+        with TestClient(create_app(listed), client=address) as client:
+            assert client.get("/metrics").status_code == status
+
+
+def test_a_service_at_rest_has_every_kind_at_zero(settings: Settings) -> None:
+    """A series that appears with the first failure cannot be compared with anything; the ledger was never proven."""
+    values = measured(settings)
+    assert by_kind(values, "billing_open_work") == NOTHING
+    assert by_kind(values, "billing_overdue_seconds") == NOTHING
+    assert by_kind(values, "billing_dead_letters") == {**NOTHING, "message": 0}
+    assert len(values) == 3 * len(OPEN_KINDS) + 1
+
+
+def test_work_that_waits_is_counted_by_kind(settings: Settings, begin: Begin) -> None:
+    """Which queue has no worker is seen at once."""
+    now = datetime.now(UTC)
+    for _ in range(3):
+        add_purchase(begin, at=now)
+    add_event(begin, {"id": "evt_1", "type": "any"}, at=now)
+    with begin() as session:
+        session.execute(
+            text("UPDATE purchase SET due_at = clock_timestamp() - interval '100 s' WHERE transaction_id = 2")
+        )
+        session.execute(text("UPDATE webhook_event SET due_at = clock_timestamp() + interval '1 h'"))
+    values = measured(settings)
+    assert by_kind(values, "billing_open_work") == {**NOTHING, "purchase": 3, "webhook_event": 1}
+    overdue = by_kind(values, "billing_overdue_seconds")
+    assert overdue.pop("purchase") == pytest.approx(100, abs=10)
+    assert set(overdue.values()) == {0}
+
+
+def test_what_gave_up_is_counted_by_kind(settings: Settings, begin: Begin) -> None:
+    """One dead letter is one person who waits for another."""
+    now = datetime.now(UTC)
+    for _ in range(2):
+        add_purchase(begin, at=now)
+    with begin() as session:
+        session.execute(text("UPDATE purchase SET due_at = NULL, hint_at = NULL, state = 'failed', gave_up_at = now()"))
+    facts = UnreadableFacts.of(queue="money", task="any", reason="rubbish", body=b"x")
+    record_unreadable(begin, facts, now=now)
+    dead = by_kind(measured(settings), "billing_dead_letters")
+    assert dead == {**NOTHING, "purchase": 2, "message": 1}
+
+
+def test_the_last_proof_is_told_with_its_age(settings: Settings, begin: Begin) -> None:
+    """A ledger that is broken rings; so does one at which nobody looks any more."""
+    bought(begin, add_student(begin, at=utc_now()), at=utc_now())
+    with begin() as session:
+        session.execute(text("UPDATE student_balance SET paid_cents = 0"))
+    ledger.prove(begin, now=utc_now() - timedelta(hours=2))
+    values = measured(settings)
+    assert (values["billing_ledger_violations"], values["billing_ledger_audited_students"]) == (1, 1)
+    with begin() as session:
+        session.execute(text("UPDATE student_balance SET paid_cents = 14000"))
+    ledger.prove(begin, now=utc_now() - timedelta(hours=1))
+    values = measured(settings)
+    assert (values["billing_ledger_violations"], values["billing_ledger_audited_students"]) == (0, 1)
+    assert values["billing_ledger_audit_age_seconds"] == pytest.approx(3600, abs=30)
+
+
+def test_one_statement_answers(settings: Settings) -> None:
+    """It is asked every fifteen seconds by every Prometheus there is."""
+    with TestClient(create_app(settings), client=LOOPBACK) as client:
+        client.get("/metrics")
+        with counted() as statements:
+            client.get("/metrics")
+    assert len(statements) == 1
+
+
+def test_a_database_that_is_away_is_told_and_not_waited_for(settings: Settings) -> None:
+    """Prometheus then says itself that this target is down."""
+    away = settings.model_copy(update={"database_url": "postgresql://nobody@127.0.0.1:1/none"})
+    with TestClient(create_app(away), client=LOOPBACK) as client:
+        answer = client.get("/metrics")
+    assert (answer.status_code, answer.json()["error_type"]) == (503, "unavailable")
+
+
+def test_no_figure_is_about_anybody(settings: Settings, begin: Begin) -> None:
+    """Monitoring keeps what it is given for years, and shows it to everybody."""
+    bought(begin, add_student(begin, "canary@example.com", at=utc_now(), external_id="canary"), at=utc_now())
+    ledger.prove(begin, now=utc_now())
+    with TestClient(create_app(settings), client=LOOPBACK) as client:
+        assert "canary" not in client.get("/metrics").text
+
+
+def test_words_are_escaped_as_the_format_says() -> None:
+    """One quote in a label would make the whole answer unreadable."""
+    odd = Gauge("a_name", 'a\\b\nc"', [Sample(1.5, {"label": 'a\\b\nc"'}), Sample(-2, {})])
+    assert exposed([odd]) == (
+        '# HELP a_name a\\\\b\\nc"\n# TYPE a_name gauge\na_name{label="a\\\\b\\nc\\""} 1.5\na_name -2\n'
+    )

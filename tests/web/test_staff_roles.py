@@ -1,0 +1,68 @@
+"""Who may knock where staff do: each route has its rule, and a route without one fails."""
+
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from billing.config import Settings
+from billing.ids import new_id
+from tests.web.support import API, Tokens
+from web.app import create_app
+from web.paths import PREFIXES
+
+STAFF = frozenset({"staff", "admin"})
+
+RULES = {
+    ("POST", "admin/packages/{transaction_id}/extend/"): STAFF,
+    ("POST", "admin/bulk-extend-packages/"): STAFF,
+    ("POST", "admin/process-expired-packages/"): STAFF,
+    ("GET", "admin/expired-packages/"): STAFF,
+    ("GET", "admin/packages-expiring-soon/"): STAFF,
+    ("GET", "admin/payments/audit-log/"): STAFF,
+    ("GET", "admin/payments/audit-log/{act_id}/"): STAFF,
+}
+ROLES = ("student", "guardian", "service", "staff", "admin")
+BODY = {"extension_days": 1, "transaction_ids": [999], "reason": "A test of who may.", "grace_hours": 8760}
+
+
+def routes_of_staff(settings: Settings) -> set[tuple[str, str]]:
+    app: Any = create_app(settings)
+    found = set()
+    for route in app._app.routes:
+        path = route.path.replace(":uuid}", "}").removeprefix(PREFIXES[0]).removeprefix(PREFIXES[1])
+        if path.removeprefix("api/").startswith("admin/"):
+            found |= {(method, path) for method in route.methods - {"HEAD"}}
+    return found
+
+
+def test_every_route_of_staff_has_its_rule(settings: Settings) -> None:
+    """What is forgotten here would be open to everybody, or to nobody."""
+    assert routes_of_staff(settings) == RULES.keys()
+
+
+@pytest.mark.parametrize(("method", "path"), RULES)
+def test_only_whom_the_rule_names_comes_in(shared_client: TestClient, tokens: Tokens, method: str, path: str) -> None:
+    address = API + path.format(transaction_id=999, act_id=new_id())
+    asked: dict[str, Any] = {"json": BODY} if method == "POST" else {}
+
+    def status(headers: dict[str, str]) -> tuple[int, str]:
+        answer = shared_client.request(method, address, headers=headers, **asked)
+        return answer.status_code, answer.json().get("error_type", "")
+
+    assert status({}) == (401, "authentication_required")
+    assert status({"Authorization": "Bearer none"}) == (401, "authentication_required")
+    assert status(tokens.of()) == (403, "permission_denied")
+    for role in ROLES:
+        code, word = status(tokens.of("somebody", roles=[role]))
+        if role in RULES[method, path]:
+            assert code in (200, 202, 404), role
+        else:
+            assert (code, word) == (403, "permission_denied"), role
+
+
+def test_who_may_not_learns_nothing_of_what_is_there(shared_client: TestClient, tokens: Tokens) -> None:
+    """Neither whether a package exists nor what is wrong with a body."""
+    for transaction_id in ("1", "999", "x"):
+        answer = shared_client.post(f"{API}admin/packages/{transaction_id}/extend/", json={}, headers=tokens.of())
+        assert answer.status_code == 403

@@ -1,0 +1,114 @@
+"""What staff asked for and what became of it, page by page and one by one."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from billing.reads.pages import Page
+from billing.reads.staff_acts import ActFilter, ActView, find_act, list_acts
+from billing.states import ActState, StaffAction
+from web.answers import Json, instant
+from web.days import end_of
+from web.door import Door
+from web.errors import HttpError, not_found
+from web.pages import NO, YES, asked_slice, page_answer
+from web.staff.acts import staff_member
+
+T = TypeVar("T")
+
+NOTHING: Page[ActView] = Page(None, 0, ())
+
+
+class AuditRoutes:
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    async def listed(self, request: Request) -> Response:
+        await staff_member(self._door, request)
+        part = asked_slice(request)
+        try:
+            only = asked_acts(request, self._door.settings.zone)
+        except ValueError:
+            return page_answer(request, part, NOTHING, act_row)
+        page = await self._door.ask(lambda connection: list_acts(connection, part, only))
+        return page_answer(request, part, page, act_row)
+
+    async def shown(self, request: Request) -> Response:
+        await staff_member(self._door, request)
+        act_id = request.path_params["act_id"]
+        act = await self._door.ask(lambda connection: find_act(connection, act_id))
+        if act is None:
+            raise not_found()
+        return Json(act_row(act))
+
+
+def act_row(act: ActView) -> dict[str, Any]:
+    """`success` is null as long as nobody knows."""
+    return {
+        "id": str(act.id),
+        "action": act.action,
+        "actor": act.actor,
+        "reason": act.reason,
+        "target": act.target,
+        "before": act.before,
+        "after": act.after,
+        "address": act.address,
+        "status": act.state,
+        "success": None if act.state is ActState.REQUESTED else act.state is ActState.DONE,
+        "error_type": act.error_type,
+        "error_message": act.error_message,
+        "at": instant(act.requested_at),
+        "decided_at": act.decided_at and instant(act.decided_at),
+    }
+
+
+def asked_acts(request: Request, zone: ZoneInfo) -> ActFilter:
+    """An empty value is none. Raises ValueError for one that nothing fits."""
+
+    def given(name: str, read: Callable[[str], T]) -> T | None:
+        value = request.query_params.get(name)
+        return read(value) if value else None
+
+    return ActFilter(
+        action=given("action", StaffAction),
+        actor=given("actor", _text),
+        target=given("target", _text),
+        is_done=given("success", _flag),
+        since=given("date_from", lambda value: _start_of(value, zone)),
+        until=given("date_to", lambda value: _end_of(value, zone)),
+    )
+
+
+def _text(given: str) -> str:
+    if "\0" in given:
+        raise ValueError("no name has such a character")
+    return given
+
+
+def _flag(given: str) -> bool:
+    if given.lower() not in (*YES, *NO):
+        raise ValueError("neither yes nor no")
+    return given.lower() in YES
+
+
+def _start_of(given: str, zone: ZoneInfo) -> datetime:
+    """The first instant that counts: of a date the beginning of that day in business time, of an instant that one."""
+    try:
+        day = date.fromisoformat(given)
+    except ValueError:
+        return _end_of(given, zone)
+    try:
+        return datetime.combine(day, time(), zone).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a day before all others") from None
+
+
+def _end_of(given: str, zone: ZoneInfo) -> datetime:
+    try:
+        return end_of(given, zone)
+    except HttpError:
+        raise ValueError("neither a date nor an instant") from None
