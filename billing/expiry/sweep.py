@@ -18,7 +18,7 @@ from sqlmodel import Session, col
 
 from billing import work
 from billing.db import Begin, repeated
-from billing.errors import LockTimeoutError
+from billing.errors import DatabaseUnavailableError, LockTimeoutError
 from billing.ledger import expiries
 from billing.ledger.expiries import DUE, START, Chunk, Order
 from billing.messages import FollowUp, SweepLots
@@ -31,8 +31,10 @@ log = structlog.get_logger(__name__)
 
 LONGEST_SECONDS = 30.0
 """After so long a sweep makes room for other work of its queue, and is called again."""
-WAITED_FOR_AT_ONCE = 500
-"""Students whose locks are waited for together."""
+FIRST, FEWEST, MOST = 200, 10, 2_500
+"""Lots that a chunk looks up: with the other due lots of their students it is twice as many or more that it takes."""
+CHUNK_SECONDS = 0.4
+"""How long a chunk shall take, on a machine that is busy too: no student is held for longer by it."""
 PAUSE = timedelta(seconds=1)
 """Until the next try where somebody holds a student for longer than a lock is waited for."""
 
@@ -166,6 +168,7 @@ class Sweep:
     terms: work.LeaseTerms
     now: datetime
     watch: Watch
+    most: int = field(default_factory=lambda: FIRST)
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -183,7 +186,9 @@ class Sweep:
         passed_over: set[int] = set()
         place = START
         while not self._is_time_up:
-            chunk = self._take(partial(expiries.expire_next, order=self.order, after=place))
+            chunk = self._take(partial(expiries.expire_next, order=self.order, after=place, most=self.most))
+            if chunk is None:
+                continue
             passed_over.update(chunk.passed_over)
             if chunk.last is None:
                 return passed_over
@@ -193,19 +198,34 @@ class Sweep:
     def _take_waiting(self, students: set[int]) -> bool:
         waiting = sorted(students)
         while waiting and not self._is_time_up:
-            some, waiting = waiting[:WAITED_FOR_AT_ONCE], waiting[WAITED_FOR_AT_ONCE:]
+            some, others = waiting[: self.most], waiting[self.most :]
             chunk = self._take(partial(expiries.expire_of, order=self.order, students=some))
-            waiting = [*chunk.passed_over, *waiting]
+            if chunk is not None:
+                waiting = [*chunk.passed_over, *others]
         return not waiting
 
     @property
     def _is_time_up(self) -> bool:
         return time.monotonic() - self.began > LONGEST_SECONDS
 
-    def _take(self, take: Callable[[Session], Chunk]) -> Chunk:
-        chunk = repeated(self.begin, lambda session: self._take_in(session, take))
+    def _take(self, take: Callable[[Session], Chunk]) -> Chunk | None:
+        """None where a statement was cut off, perhaps for being too large: a smaller chunk is to be tried."""
+        began = time.monotonic()
+        try:
+            chunk = repeated(self.begin, lambda session: self._take_in(session, take))
+        except DatabaseUnavailableError:
+            if self.most == FEWEST:
+                raise
+            self.most = max(self.most // 4, FEWEST)
+            return None
+        self._adapt(time.monotonic() - began)
         self.watch(chunk)
         return chunk
+
+    def _adapt(self, seconds: float) -> None:
+        """The next chunk is larger or smaller, by a half at most, so that it takes as long as it shall."""
+        wanted = CHUNK_SECONDS / max(seconds, 0.001)
+        self.most = round(min(max(self.most * min(max(wanted, 0.5), 1.5), FEWEST), MOST))
 
     def _take_in(self, session: Session, take: Callable[[Session], Chunk]) -> Chunk:
         (run,) = work.resume(session, self.claim)

@@ -15,10 +15,10 @@ from sqlmodel import Session
 DUE = "minutes_left > 0 AND expires_at <= :cutoff"
 """Of a row of hour_lot: it has expired by then, and something is left of it."""
 
-LOTS_AT_ONCE = 2_500
-"""How many due lots are looked up for a chunk; it takes the other due lots of their students too."""
+PAGE = 2_500
+"""Lots that one statement gives back."""
 MOST_AT_ONCE = 10_000
-"""How many lots one statement writes off, whatever their students have: so many take less than a second."""
+"""How many lots one statement writes off at most, whatever its students have."""
 
 # Continuing behind the last lot, for all before it are dead entries of the index that would be read again.
 LOCK_NEXT = text(f"""
@@ -170,9 +170,12 @@ class Restored:
     minutes: int = 0
 
 
-def expire_next(session: Session, order: Order, after: Place) -> Chunk:
-    """Write off the due lots of the students whose lots come next; those whom somebody else holds are passed over."""
-    place = {"expires_at": after.expires_at, "lot_id": after.lot_id, "cutoff": order.cutoff, "most": LOTS_AT_ONCE}
+def expire_next(session: Session, order: Order, after: Place, most: int) -> Chunk:
+    """Write off the due lots of the students to whom the next `most` lots belong.
+
+    Students whom somebody else holds are passed over.
+    """
+    place = {"expires_at": after.expires_at, "lot_id": after.lot_id, "cutoff": order.cutoff, "most": most}
     row = session.execute(LOCK_NEXT, place).mappings().one_or_none()
     if row is None:
         return Chunk()
@@ -207,7 +210,7 @@ def restore_run(session: Session, run_id: int, *, at: datetime) -> Restored:
     """Give back what a run wrote off, as much of it as is still expired in each lot."""
     students = _lock_losers(session, run_id)
     losses = session.execute(LOSSES, {"run_id": run_id}).all()
-    pages = [losses[start : start + LOTS_AT_ONCE] for start in range(0, len(losses), LOTS_AT_ONCE)]
+    pages = [losses[start : start + PAGE] for start in range(0, len(losses), PAGE)]
     sums = [_restored(session, run_id, page, at) for page in pages]
     return Restored(students, sum(lots for lots, _ in sums), sum(minutes for _, minutes in sums))
 

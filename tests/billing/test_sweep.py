@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Barrier
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -29,7 +30,7 @@ from tests.support.factories import add_student
 from tests.support.hours import add_lot
 from tests.support.records import bought
 from tests.support.stack import eventually
-from tests.support.sweeps import NOON, add_lots, expiries_of, load_run, lots_of, move, open_sweep, swept
+from tests.support.sweeps import NOON, add_lots, expiries_of, in_chunks_of, load_run, lots_of, move, open_sweep, swept
 
 TERMS = work.LeaseTerms()
 CUTOFF = NOON - timedelta(hours=24)
@@ -182,7 +183,7 @@ def test_what_a_run_takes_was_settled_when_it_was_opened(begin: Begin, ana: int)
 
 def test_many_chunks_are_one_run(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     """However large the heap, no statement and no transaction is."""
-    monkeypatch.setattr(expiries, "LOTS_AT_ONCE", 7)
+    in_chunks_of(monkeypatch, 7)
     add_lots(begin, students=50, lots_each=3, expires_at=CUTOFF)
     run = swept(begin)
     assert (run.students, run.lots, run.minutes) == (50, 150, 150 * 60)
@@ -215,7 +216,7 @@ def test_a_long_sweep_makes_room_and_is_called_again(begin: Begin, ana: int, mon
 
 def test_who_lost_the_run_writes_nothing_more(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that was frozen wakes up while another goes on with its run: its next chunk ends before it begins."""
-    monkeypatch.setattr(expiries, "LOTS_AT_ONCE", 2)
+    in_chunks_of(monkeypatch, 2)
     add_lots(begin, students=6, lots_each=1, expires_at=CUTOFF)
     run_id = open_sweep(begin)
 
@@ -230,7 +231,7 @@ def test_who_lost_the_run_writes_nothing_more(begin: Begin, monkeypatch: pytest.
 
 def test_each_chunk_renews_the_claim(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sweep lasts longer than a claim; while it lives nobody else begins it."""
-    monkeypatch.setattr(expiries, "LOTS_AT_ONCE", 1)
+    in_chunks_of(monkeypatch, 1)
     add_lots(begin, students=4, lots_each=1, expires_at=CUTOFF)
     run_id = open_sweep(begin)
     leases = []
@@ -300,7 +301,7 @@ def test_a_student_who_is_held_for_too_long_is_tried_again(begin: Begin, databas
 
 def test_sweeps_at_once_share_the_work(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two schedulers, a nightly and an hourly run, and somebody's command: each lot is in one of them."""
-    monkeypatch.setattr(expiries, "LOTS_AT_ONCE", 20)
+    in_chunks_of(monkeypatch, 20)
     add_lots(begin, students=200, lots_each=2, expires_at=CUTOFF)
     runs = [open_sweep(begin) for _ in range(6)]
     start = Barrier(len(runs))
@@ -414,3 +415,38 @@ def test_a_deadlock_repeats_the_chunk(begin: Begin, ana: int, monkeypatch: pytes
     monkeypatch.setattr(expiries, "expire_next", fail_once)
     run = swept(begin)
     assert (run.lots, run.minutes, run.chunks) == (1, 60, 1)
+
+
+def test_chunks_are_as_large_as_the_machine_is_quick(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine that does ten things at once a chunk of a fixed size would run into the limit of a statement."""
+    sizes: dict[float, list[int]] = {0.0: [], 1e9: []}
+    monkeypatch.setattr(sweep, "FIRST", 100)
+    monkeypatch.setattr(sweep, "FEWEST", 50)
+    for seconds, found in sizes.items():
+        monkeypatch.setattr(sweep, "CHUNK_SECONDS", seconds)
+        add_lots(begin, students=400, lots_each=1, expires_at=CUTOFF, name=f"student-{seconds}")
+        go_on(begin, TERMS, open_sweep(begin), now=NOON, watch=partial(_note_size, found))
+    assert sizes[0.0] == [100, 50, 50, 50, 50, 50, 50, 0]
+    assert sizes[1e9] == [100, 150, 150, 0]
+
+
+def _note_size(sizes: list[int], chunk: Chunk) -> None:
+    sizes.append(len(chunk.lots))
+
+
+def test_a_chunk_that_was_cut_off_is_tried_smaller(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten commands at once on a busy machine must not all end at the limit of a statement, with nothing done."""
+    add_lots(begin, students=100, lots_each=1, expires_at=CUTOFF)
+    whole: Callable[..., Chunk] = expiries.expire_next
+    asked: list[int] = []
+
+    def too_slow_for_many(session: Session, **given: Any) -> Chunk:
+        asked.append(given["most"])
+        if given["most"] > 20:
+            session.execute(text("SET LOCAL statement_timeout = '1ms'"))
+            session.execute(text("SELECT pg_sleep(5)"))
+        return whole(session, **given)
+
+    monkeypatch.setattr(expiries, "expire_next", too_slow_for_many)
+    assert swept(begin).lots == 100
+    assert asked[:3] == [200, 50, 12]

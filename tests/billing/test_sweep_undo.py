@@ -68,7 +68,7 @@ def test_a_preview_names_those_who_lose_most(begin: Begin, database_url: str, an
 
 def test_an_undone_sweep_gives_everything_back(begin: Begin, ana: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each lot has what it had, by an entry that says which run was undone; nothing of the history is rewritten."""
-    monkeypatch.setattr(expiries, "LOTS_AT_ONCE", 7)
+    monkeypatch.setattr(expiries, "PAGE", 7)
     students = add_lots(begin, students=9, lots_each=2, expires_at=CUTOFF)
     alive = add_lot(begin, ana, 30, at=NOON, expires_at=NOON + timedelta(days=9))
     run = swept(begin)
@@ -122,18 +122,15 @@ def test_only_the_hours_of_that_run_come_back(begin: Begin, ana: int) -> None:
     assert undo(begin, first.id).minutes == 40
 
 
-def test_a_lot_that_one_run_took_twice_comes_back_once_and_whole(
-    begin: Begin, ana: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lot_that_one_run_took_twice_comes_back_once_and_whole(begin: Begin, ana: int) -> None:
     """Hours came back to it while the run was killed and begun again."""
-    monkeypatch.setattr(expiries, "LOTS_AT_ONCE", 1)
     lot = add_lot(begin, ana, 60, at=NOON, expires_at=CUTOFF)
     move(begin, lot, -20, Part.HELD, EntryKind.HOLD)
     run_id = open_sweep(begin)
     order = expiries.Order(run_id, CUTOFF, NOON)
     for _ in range(2):
         with begin() as session:
-            expiries.expire_next(session, order, expiries.START)
+            expiries.expire_next(session, order, expiries.START, 1)
         if not lots_of(begin, ana)[0].minutes_left and lots_of(begin, ana)[0].minutes_held:
             move(begin, lot, 20, Part.HELD, EntryKind.RELEASE)
     with begin() as session:

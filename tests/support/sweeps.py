@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 from sqlmodel import select
 
 from billing import db, ledger, work
 from billing.db import Begin
+from billing.expiry import sweep
 from billing.expiry.sweep import Went, go_on, start_sweep
 from billing.ids import new_id
 from billing.ledger import Credit, Move, Posting, expiries
@@ -64,6 +66,12 @@ def swept(begin: Begin, **given: Any) -> SweepRun:
     return load_run(begin, run_id)
 
 
+def in_chunks_of(monkeypatch: pytest.MonkeyPatch, lots: int) -> None:
+    """However fast they are."""
+    for bound in ("FIRST", "FEWEST", "MOST"):
+        monkeypatch.setattr(sweep, bound, lots)
+
+
 def load_run(begin: Begin, run_id: int) -> SweepRun:
     with begin() as session:
         return session.get_one(SweepRun, run_id)
@@ -89,7 +97,7 @@ def move(begin: Begin, lot_id: int, minutes: int, part: Part, kind: EntryKind, *
 
 
 def main(url: str, run_id: int) -> None:
-    expiries.LOTS_AT_ONCE = 100
+    in_chunks_of(pytest.MonkeyPatch(), 100)
     begin = partial(db.begin, db.connect(url, "tests", pool_size=1))
 
     def tell(_chunk: expiries.Chunk) -> None:
