@@ -25,8 +25,8 @@ OWN_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "celery", "celery.
 log: structlog.stdlib.BoundLogger = structlog.get_logger("billing.logs")
 
 
-def configure(service: str) -> None:
-    """Send all that this process logs, warns of or dies of through one formatter."""
+def configure(service: str, *, level: int = logging.INFO) -> None:
+    """Send all that this process logs from this level on, warns of or dies of through one formatter."""
     from_anywhere: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -45,7 +45,7 @@ def configure(service: str) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter(service, from_anywhere))
-    _take_over(handler)
+    _take_over(handler, level)
     _hear_last_words()
 
 
@@ -89,10 +89,10 @@ def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
     return redacted_fields({**first, **event})
 
 
-def _take_over(handler: logging.Handler) -> None:
+def _take_over(handler: logging.Handler, level: int) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
+    root.setLevel(level)
     for name in OWN_HANDLERS:
         theirs = logging.getLogger(name)
         theirs.handlers.clear()

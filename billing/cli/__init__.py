@@ -1,11 +1,13 @@
 """The `billing` command: one file a noun. It calls use cases; it holds no rules."""
 
+import logging
 import sys
 from collections.abc import Iterable
 from importlib import import_module
 
 import typer
 
+from billing import logs
 from billing.errors import BillingError, ConfigurationError
 
 COMMANDS = (
@@ -38,6 +40,7 @@ def command_line(names: Iterable[str]) -> typer.Typer:
 def main() -> None:
     """Exit status: 0 done, 1 failed with one line a problem, 2 wrong usage."""
     asked = [word for word in sys.argv[1:2] if word in COMMANDS]
+    logs.configure("command", level=logging.WARNING)  # what a use case did is told by the command itself
     try:
         command_line(asked or COMMANDS)()
     except ConfigurationError as error:
