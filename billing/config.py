@@ -7,6 +7,7 @@ variable: its name, what is wrong, and the mend.
 import os
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -156,6 +157,15 @@ class Settings(BaseModel):
     purchase_limit_user: Limit = "30/h"
     purchase_limit_email: Limit = "5/h"
     purchase_give_up_minutes: int = Field(default=15, ge=1, le=23 * 60)
+    refund_window_days: int | None = Field(default=None, ge=1, le=3650)
+    """So long after payment staff may give money back; None: for ever."""
+    refund_fee_percent: int = Field(default=0, ge=0, le=100)
+    """What is kept of the value of unused hours."""
+    seller_name: str = Field(default="Tutoring platform", max_length=200)
+    seller_address: str = Field(default="", max_length=500)
+    seller_vat_number: str = Field(default="", max_length=40)
+    vat_rate_percent: Decimal | None = Field(default=None, ge=0, lt=100, max_digits=5, decimal_places=2)
+    """What a price includes; None: receipts say nothing of it."""
     metrics_allow: Networks = LOOPBACK
     trusted_proxies: Networks = ()
     allowed_hosts: Hosts = (EVERY_HOST,)

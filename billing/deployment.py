@@ -11,7 +11,10 @@ from billing.db import Begin
 from billing.models import Installation
 
 MARK = "billing_purchase"
-"""The metadata key under which our objects at Stripe carry their mark."""
+"""The metadata key under which our payment intents at Stripe carry their mark."""
+
+REFUND_MARK = "billing_refund"
+"""The same for our refunds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,3 +99,11 @@ class StudentUnknownError(RefusedError):
     """Nobody of that name has hours here, or ever had."""
 
     error_type = "student_unknown"
+
+
+class NoRefundableHoursError(RefusedError):
+    error_type = "no_refundable_hours"
+
+
+class RefundExceedsError(RefusedError):
+    error_type = "refund_exceeds_refundable"

@@ -1,6 +1,6 @@
 """What we need from a payment service, in our words: calls, their answers, and every way in which they fail."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
@@ -39,6 +39,35 @@ class Intent:
         return f"Intent({self.id}, {self.status})"
 
 
+@dataclass(frozen=True, slots=True)
+class RefundThere:
+    """A refund as Stripe has it now. `mark` names the refund of ours that it is, where it is one."""
+
+    id: str
+    payment_intent_id: str | None
+    amount_cents: int
+    currency: str
+    status: str
+    mark: str | None
+    failure_reason: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeThere:
+    """A dispute as Stripe has it now; `withdrawn_cents` is what was taken and not given back, without fees."""
+
+    id: str
+    payment_intent_id: str | None
+    amount_cents: int
+    currency: str
+    status: str
+    reason: str
+    withdrawn_cents: int
+    evidence_due_at: datetime | None
+    created_at: datetime
+
+
 class PaymentGateway(Protocol):
     """Every method raises a `GatewayError`, and nothing else, where there is no answer to return.
 
@@ -57,6 +86,13 @@ class PaymentGateway(Protocol):
 
     def find_intent(self, mark: str, since: datetime, until: datetime) -> Intent | None:
         """The newest intent with this mark of those made between the two; None is the certainty that there is none."""
+
+    def create_refund(self, call: StoredCall) -> RefundThere: ...
+
+    def list_refunds(self, payment_intent_id: str) -> Sequence[RefundThere]:
+        """All of them, the oldest first."""
+
+    def retrieve_dispute(self, dispute_id: str) -> DisputeThere: ...
 
 
 class GatewayError(BillingError):

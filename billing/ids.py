@@ -12,6 +12,15 @@ def installation_mark(installation: UUID, subject: UUID) -> str:
     return f"{installation}:{subject}"
 
 
+def marked_subject(installation: UUID, mark: str | None) -> UUID | None:
+    """What a mark of this installation names; None for a mark of another one, or for something else."""
+    theirs, _, subject = (mark or "").partition(":")
+    try:
+        return UUID(subject) if UUID(theirs) == installation else None
+    except ValueError:
+        return None
+
+
 def stripe_key(installation: UUID, operation: str, subject: UUID, attempt: int) -> str:
     """An idempotency key: the same intent to call gives the same key in every process and after every crash."""
     return f"{installation}:{operation}:{subject}:{attempt}"

@@ -130,6 +130,46 @@ class SweepLots(Message):
     run_id: int
 
 
+class SendRefund(Message):
+    """A refund has something to do at Stripe: be made, or be looked for."""
+
+    task: ClassVar[str] = "billing.refunds.send"
+    queue: ClassVar[str] = "money"
+
+    refund_id: UUID
+
+
+class AskStripe(Message):
+    """Something at Stripe may have changed: it is to be asked what is true."""
+
+    task: ClassVar[str] = "billing.stale.ask"
+    queue: ClassVar[str] = "money"
+
+    mark_id: int
+
+
+class ReceiptsWaiting(Message):
+    """Paid purchases are to have their receipts."""
+
+    task: ClassVar[str] = "billing.receipts.drain"
+    queue: ClassVar[str] = "maintenance"
+    coalesced: ClassVar[bool] = True
+
+
+class CloseAbandoned(Message):
+    """Time to end purchases that nobody paid."""
+
+    task: ClassVar[str] = "billing.purchases.abandon"
+    queue: ClassVar[str] = "maintenance"
+
+
+class WatchDisputes(Message):
+    """Time to look for disputes whose evidence is due soon."""
+
+    task: ClassVar[str] = "billing.disputes.watch"
+    queue: ClassVar[str] = "maintenance"
+
+
 class WarnStudents(Message):
     """Time to look for lots that expire soon."""
 
@@ -163,6 +203,11 @@ MESSAGES: tuple[type[Message], ...] = (
     StartNightlySweep,
     StartLateSweep,
     SweepLots,
+    SendRefund,
+    AskStripe,
+    ReceiptsWaiting,
+    CloseAbandoned,
+    WatchDisputes,
     WarnStudents,
     SendNotification,
     AuditBalances,

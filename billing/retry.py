@@ -32,6 +32,8 @@ class Waits:
 
 
 STRIPE = Waits((1, 2, 4, 8, 16, 30, LONGEST.total_seconds()), then_stop=False)
+ON_ITS_WAY = Waits((300, 3600, 6 * 3600, 24 * 3600), then_stop=False)
+"""For something that Stripe is doing, should the event that ends it be lost."""
 EVENT = Waits((1, 5, 30, 120, 600), then_stop=True)
 """For an event about an object that our rows do not know yet; then it is parked."""
 HANDLER_ERROR = Waits((1, 4, 15, 60, 300), then_stop=True)

@@ -31,6 +31,14 @@ class Step(StrEnum):
     PAID = "paid"
     CREDITED = "credited"
     CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REFUNDED = "refunded"
+    """Money went back, in part or wholly."""
+    REFUND_FAILED = "refund_failed"
+    """It was on its way back and did not arrive: the hours are here again."""
+    DISPUTED = "disputed"
+    DISPUTE_WON = "dispute_won"
+    DISPUTE_LOST = "dispute_lost"
 
 
 _S = PurchaseState
@@ -44,6 +52,7 @@ PURCHASE_MOVES: Mapping[PurchaseState, frozenset[PurchaseState]] = {
     _S.CANCELLED: frozenset({_S.COMPLETED}),
     _S.EXPIRED: frozenset({_S.COMPLETED}),
     _S.COMPLETED: frozenset({_S.REFUNDED}),
+    # Back to completed only where money that had gone is here again: `lifecycle.take_money_back`, never by an event.
     _S.REFUNDED: frozenset(),
 }
 PAYABLE = frozenset({_S.PENDING, _S.PROCESSING, _S.FAILED})
@@ -51,6 +60,10 @@ PAYABLE = frozenset({_S.PENDING, _S.PROCESSING, _S.FAILED})
 
 SETTLED = frozenset({_S.COMPLETED, _S.CANCELLED, _S.EXPIRED, _S.REFUNDED})
 """States whose client secret has nothing left to do."""
+
+
+PAID = frozenset({_S.COMPLETED, _S.REFUNDED})
+"""States of a purchase whose payment is known here."""
 
 
 class EventState(StrEnum):
@@ -183,6 +196,8 @@ class StaffAction(StrEnum):
     CORRECT = "correct"
     PROCESS_EXPIRED = "process_expired"
     UNDO_SWEEP = "undo_sweep"
+    REFUND = "refund"
+    SET_INVOICE = "set_invoice"
 
 
 class SweepTrigger(StrEnum):
@@ -212,3 +227,57 @@ class NotificationState(StrEnum):
     SENT = "sent"
     SKIPPED = "skipped"
     """Not true any more when its turn came, or its recipient wants none."""
+
+
+class RefundOrigin(StrEnum):
+    STAFF = "staff"
+    EXTERNAL = "external"
+    """Made in Stripe's dashboard, or by somebody else with the account's key."""
+
+
+class RefundState(StrEnum):
+    HELD = "held"
+    """Its minutes are held; Stripe was not asked yet."""
+    SENT = "sent"
+    """Stripe was asked, or has said that it is on its way."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+_R = RefundState
+REFUND_MOVES: Mapping[RefundState, frozenset[RefundState]] = {
+    _R.HELD: frozenset({_R.SENT, _R.SUCCEEDED, _R.FAILED, _R.CANCELLED}),
+    _R.SENT: frozenset({_R.SUCCEEDED, _R.FAILED, _R.CANCELLED}),
+    _R.SUCCEEDED: frozenset({_R.FAILED}),
+    _R.FAILED: frozenset(),
+    _R.CANCELLED: frozenset(),
+}
+
+
+class DisputeState(StrEnum):
+    INQUIRY = "inquiry"
+    """A bank asks; no money has moved."""
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+    CLOSED = "closed"
+    """An inquiry that came to nothing."""
+
+
+_D = DisputeState
+DISPUTE_MOVES: Mapping[DisputeState, frozenset[DisputeState]] = {
+    _D.INQUIRY: frozenset({_D.OPEN, _D.WON, _D.LOST, _D.CLOSED}),
+    _D.OPEN: frozenset({_D.WON, _D.LOST, _D.CLOSED}),
+    _D.WON: frozenset(),
+    _D.LOST: frozenset({_D.WON}),
+    _D.CLOSED: frozenset(),
+}
+
+
+class StaleKind(StrEnum):
+    """What Stripe has to be asked about anew."""
+
+    REFUNDS = "refunds"
+    """All refunds of one payment intent."""
+    DISPUTE = "dispute"

@@ -6,23 +6,25 @@ Every error of the library is replaced by one of ours, without a chain: theirs c
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import stripe
 import structlog
-from pydantic import BaseModel
 
 from billing import retry
+from billing import stripe_answers as answers
 from billing.config import Settings
 from billing.deployment import MARK
 from billing.gateway import (
     DeclinedError,
+    DisputeThere,
     GatewayError,
     Intent,
     InvalidRequestError,
     KeyReusedError,
     NoConnectionError,
     OutcomeUnknownError,
+    RefundThere,
     StoredCall,
     StripeBusyError,
     StripeRefusedUsError,
@@ -74,15 +76,15 @@ class StripeGateway:
     def create_intent(self, call: StoredCall) -> Intent:
         options: Any = {"idempotency_key": call.idempotency_key, "stripe_version": call.api_version}
         parameters: Any = dict(call.parameters)
-        return _asked(_intent, self._client.v1.payment_intents.create, parameters, options)
+        return _asked(answers.intent, self._client.v1.payment_intents.create, parameters, options)
 
     def retrieve_intent(self, intent_id: str) -> Intent:
         parameters = {"expand": ["latest_charge"]}
-        return _asked(_intent, self._client.v1.payment_intents.retrieve, intent_id, parameters)
+        return _asked(answers.intent, self._client.v1.payment_intents.retrieve, intent_id, parameters)
 
     def cancel_intent(self, intent_id: str, key: str) -> Intent:
         parameters, options = {"cancellation_reason": "abandoned"}, {"idempotency_key": key}
-        return _asked(_intent, self._client.v1.payment_intents.cancel, intent_id, parameters, options)
+        return _asked(answers.intent, self._client.v1.payment_intents.cancel, intent_id, parameters, options)
 
     def find_intent(self, mark: str, since: datetime, until: datetime) -> Intent | None:
         """Lists rather than searches: Stripe's search is a minute behind, and a miss has to be certain."""
@@ -90,7 +92,7 @@ class StripeGateway:
         parameters: dict[str, Any] = {"created": window, "limit": PAGE}
         deadline = time.monotonic() + LOOK_SECONDS
         while time.monotonic() < deadline:
-            page = _asked(_page, self._client.v1.payment_intents.list, parameters)
+            page = _asked(answers.page, self._client.v1.payment_intents.list, parameters)
             for listed in page.data:
                 if listed.metadata.get(MARK) == mark:
                     return self.retrieve_intent(listed.id)
@@ -98,6 +100,24 @@ class StripeGateway:
                 return None
             parameters["starting_after"] = page.data[-1].id
         raise OutcomeUnknownError("The payment service has too many payments to look through; we go on trying.")
+
+    def create_refund(self, call: StoredCall) -> RefundThere:
+        options: Any = {"idempotency_key": call.idempotency_key, "stripe_version": call.api_version}
+        parameters: Any = dict(call.parameters)
+        return _asked(answers.refund, self._client.v1.refunds.create, parameters, options)
+
+    def list_refunds(self, payment_intent_id: str) -> Sequence[RefundThere]:
+        parameters: dict[str, Any] = {"payment_intent": payment_intent_id, "limit": PAGE}
+        found: list[RefundThere] = []
+        while True:
+            page = _asked(answers.refunds, self._client.v1.refunds.list, parameters)
+            found += page.refunds
+            if not page.has_more or not page.refunds:
+                return found[::-1]  # it lists the newest first, and a second holds many
+            parameters["starting_after"] = page.refunds[-1].id
+
+    def retrieve_dispute(self, dispute_id: str) -> DisputeThere:
+        return _asked(answers.dispute, self._client.v1.disputes.retrieve, dispute_id)
 
 
 def classify(error: Exception) -> GatewayError:
@@ -129,7 +149,7 @@ def _asked(read: Callable[[Any], T], call: Callable[..., object], *arguments: ob
 
 def _asked_once(read: Callable[[Any], T], call: Callable[..., object], *arguments: object) -> T:
     try:
-        return read(call(*arguments))
+        return read(_plain(call(*arguments)))
     except (stripe.StripeError, ValueError, AttributeError) as error:
         # Beside its own errors the library raises these where an answer is not what it expects.
         ours = classify(error)
@@ -143,63 +163,6 @@ def _tell(error: Exception, ours: GatewayError) -> None:
     reason = getattr(error, "user_message", None) if isinstance(ours, InvalidRequestError | KeyReusedError) else None
     log.warning(
         "stripe_call_failed", theirs=type(error).__name__, status=status, parameter=parameter, reason=reason, **facts
-    )
-
-
-class _Charge(BaseModel):
-    created: datetime
-    paid: bool = False
-
-
-class _IntentAnswer(BaseModel):
-    """The fields of Stripe's PaymentIntent that we read; an answer without them is no answer."""
-
-    object: Literal["payment_intent"]
-    id: str
-    client_secret: str
-    status: str
-    amount: int
-    amount_received: int = 0
-    currency: str
-    customer: str | None = None
-    livemode: bool
-    created: datetime
-    metadata: dict[str, str] = {}
-    latest_charge: _Charge | str | None = None
-    cancellation_reason: str | None = None
-
-
-class _Listed(BaseModel):
-    id: str
-    metadata: dict[str, str] = {}
-
-
-class _Page(BaseModel):
-    object: Literal["list"]
-    data: list[_Listed]
-    has_more: bool
-
-
-def _page(answer: Any) -> _Page:
-    return _Page.model_validate(_plain(answer))
-
-
-def _intent(answer: Any) -> Intent:
-    found = _IntentAnswer.model_validate(_plain(answer))
-    charge = found.latest_charge
-    return Intent(
-        id=found.id,
-        client_secret=found.client_secret,
-        status=found.status,
-        amount_cents=found.amount,
-        amount_received_cents=found.amount_received,
-        currency=found.currency,
-        customer=found.customer,
-        livemode=found.livemode,
-        mark=found.metadata.get(MARK),
-        created_at=found.created,
-        paid_at=charge.created if isinstance(charge, _Charge) and charge.paid else None,
-        cancellation_reason=found.cancellation_reason,
     )
 
 

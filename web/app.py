@@ -21,6 +21,7 @@ from web.openapi.routes import DocumentRoutes
 from web.paths import PREFIXES
 from web.plans import PlanRoutes
 from web.purchases import PurchaseRoutes
+from web.receipts import receipt_routes
 from web.shutdown import told_of_the_end
 from web.staff.routes import staff_routes
 from web.streams import PurchaseEvents
@@ -76,6 +77,7 @@ def _routes(door: Door) -> Iterator[Route]:
         yield Route(f"{prefix}student-balance/check-booking/", bookings.check)
         yield Route(f"{prefix}stripe/config/", stripe_config.config)
     yield from staff_routes(door)
+    yield from receipt_routes(door)
     yield Route("/api/finances/openapi.json", document.document)
     yield Route("/api/finances/docs", document.page)
     yield Route("/healthz", health.live)

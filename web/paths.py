@@ -24,3 +24,7 @@ def hours_act_path(booking_id: UUID, act_id: UUID) -> str:
 
 def staff_act_path(act_id: UUID) -> str:
     return f"{PREFIX}admin/payments/audit-log/{act_id}/"
+
+
+def refund_path(refund_id: UUID) -> str:
+    return f"{PREFIX}admin/payments/refunds/{refund_id}/"

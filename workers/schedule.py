@@ -15,7 +15,16 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
 from billing.db import Begin
-from billing.messages import AuditBalances, LapseHolds, Message, StartLateSweep, StartNightlySweep, WarnStudents
+from billing.messages import (
+    AuditBalances,
+    CloseAbandoned,
+    LapseHolds,
+    Message,
+    StartLateSweep,
+    StartNightlySweep,
+    WarnStudents,
+    WatchDisputes,
+)
 from billing.models import BeatSlot
 from workers.nights import Daily, nearest
 
@@ -86,6 +95,8 @@ ENTRIES = (
     Entry(StartNightlySweep(), DailyAt(time(2, 30))),
     Entry(StartLateSweep(), Every(timedelta(hours=1), crontab(minute="0"))),
     Entry(WarnStudents(), DailyAt(time(9))),
+    Entry(CloseAbandoned(), Every(timedelta(hours=1), crontab(minute="0"))),
+    Entry(WatchDisputes(), DailyAt(time(8))),
 )
 
 BY_KIND = {type(entry.message): entry for entry in ENTRIES}

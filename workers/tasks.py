@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from billing import ledger, student_links
 from billing.consumptions.drain import drain as drain_hours
 from billing.consumptions.lapse import lapse_holds
+from billing.disputes.watch import watch_disputes
 from billing.expiry import sweep
 from billing.messages import (
+    AskStripe,
     AuditBalances,
+    CloseAbandoned,
     EventsWaiting,
     FollowUp,
     HoursWaiting,
@@ -16,16 +19,24 @@ from billing.messages import (
     Message,
     PerformStaffAct,
     PreparePayment,
+    ReceiptsWaiting,
     SendNotification,
+    SendRefund,
     StartLateSweep,
     StartNightlySweep,
     SweepLots,
     WarnStudents,
+    WatchDisputes,
 )
 from billing.notifications.send import send_notification
 from billing.notifications.warn import warn_of_expiry
 from billing.purchases import payment
+from billing.purchases.abandon import close_abandoned
+from billing.receipts.drain import drain as drain_receipts
+from billing.refunds.send import send_refund
 from billing.staff.perform import perform_act
+from billing.staff.refunds import policy_of
+from billing.stale.ask import ask_stripe
 from billing.states import SweepTrigger
 from billing.webhooks import drain as webhooks
 from workers.runtime import Runtime
@@ -61,7 +72,14 @@ def lapse(_message: LapseHolds, runtime: Runtime) -> Sequence[FollowUp]:
 
 @task(PerformStaffAct)
 def perform_staff_act(message: PerformStaffAct, runtime: Runtime) -> Sequence[FollowUp]:
-    return perform_act(runtime.begin, runtime.leases, message, zone=runtime.settings.zone, now=runtime.now())
+    return perform_act(
+        runtime.begin,
+        runtime.leases,
+        message,
+        zone=runtime.settings.zone,
+        refunds=policy_of(runtime.settings),
+        now=runtime.now(),
+    )
 
 
 @task(StartNightlySweep)
@@ -98,3 +116,28 @@ def notify_student(message: SendNotification, runtime: Runtime) -> Sequence[Mess
 @task(AuditBalances)
 def audit(_message: AuditBalances, runtime: Runtime) -> Sequence[Message]:
     return ledger.audit(runtime.begin, now=runtime.now())
+
+
+@task(SendRefund)
+def send(message: SendRefund, runtime: Runtime) -> Sequence[FollowUp]:
+    return send_refund(runtime.desk(), message)
+
+
+@task(AskStripe)
+def ask(message: AskStripe, runtime: Runtime) -> Sequence[FollowUp]:
+    return ask_stripe(runtime.desk(), message)
+
+
+@task(ReceiptsWaiting)
+def issue_receipts(_message: ReceiptsWaiting, runtime: Runtime) -> Sequence[FollowUp]:
+    return drain_receipts(runtime.begin, runtime.leases, runtime.hints, settings=runtime.settings, now=runtime.now())
+
+
+@task(CloseAbandoned)
+def abandon(_message: CloseAbandoned, runtime: Runtime) -> Sequence[FollowUp]:
+    return close_abandoned(runtime.begin, now=runtime.now())
+
+
+@task(WatchDisputes)
+def watch(_message: WatchDisputes, runtime: Runtime) -> Sequence[FollowUp]:
+    return watch_disputes(runtime.begin, now=runtime.now())

@@ -1,13 +1,14 @@
 """Acts of staff by command: accepted and done by the same use case as the door's, in this process."""
 
 import getpass
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
 import typer
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing import work
 from billing.cli.database import connected
@@ -19,12 +20,15 @@ from billing.ids import new_id
 from billing.messages import PerformStaffAct
 from billing.reads.staff_acts import ActView, find_act
 from billing.reads.written import hours, instant
-from billing.staff.accept import ActRequest, accept_act
+from billing.staff.accept import AcceptedAct, ActRequest, accept_act
 from billing.staff.perform import perform_act
+from billing.staff.refunds import policy_of
 from billing.staff.wishes import MOST_MINUTES, Wish
 from billing.states import ActState
 
 REASON_LENGTH = 500
+
+Accept = Callable[[AsyncConnection, ActRequest], Awaitable[AcceptedAct]]
 
 
 class ActRefusedError(PermanentError):
@@ -45,15 +49,16 @@ class OwnLease:
         yield
 
 
-def perform(settings: Settings, wish: Wish, reason: str) -> ActView:
+def perform(settings: Settings, wish: Wish, reason: str, accept: Accept = accept_act) -> ActView:
     """The act when it is done. Raises ActRefusedError, or ActWaitsError where it is not decided."""
     request = _request(wish, reason)
-    ask(settings, lambda connection: accept_act(connection, request))
+    act_id = ask(settings, lambda connection: accept(connection, request)).id
+    message, zone, refunds = PerformStaffAct(act_id=act_id), settings.zone, policy_of(settings)
     with connected(settings) as begin:
-        perform_act(begin, OwnLease(), PerformStaffAct(act_id=request.id), zone=settings.zone, now=utc_now())
-    act = ask(settings, lambda connection: find_act(connection, request.id))
+        perform_act(begin, OwnLease(), message, zone=zone, refunds=refunds, now=utc_now())
+    act = ask(settings, lambda connection: find_act(connection, act_id))
     if act is None or act.state is ActState.REQUESTED:
-        raise ActWaitsError(f"the act {request.id} is accepted; a worker does it, and the audit log will tell")
+        raise ActWaitsError(f"the act {act_id} is accepted; a worker does it, and the audit log will tell")
     if act.state is ActState.REFUSED:
         raise ActRefusedError(act.error_message or str(act.error_type))
     return act

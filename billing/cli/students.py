@@ -10,7 +10,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing import clock
-from billing.cli import acts, warnings
+from billing.cli import acts, refunds, warnings
 from billing.cli.reading import NothingFoundError, ask, table
 from billing.clock import utc_now
 from billing.config import Settings
@@ -26,6 +26,7 @@ from billing.staff.wishes import LONGEST_DAYS, MOST_PACKAGES, BulkExtend, Correc
 
 app = typer.Typer(help="What students have.", no_args_is_help=True)
 app.command()(warnings.warnings)
+app.command()(refunds.refund)
 
 Who = Annotated[str, typer.Argument(metavar="EMAIL|ID", help="An address, our id, or the platform's id.")]
 Hours = Annotated[int, typer.Option(parser=acts.minutes_of, metavar="HOURS", help="Such as 2 or 1.50.")]

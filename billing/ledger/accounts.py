@@ -40,6 +40,7 @@ class Lot:
     value_cents: int
     starts_at: datetime
     expires_at: datetime | None
+    granted: int
     left: int
     parts: dict[Part, int]
     times_expired: int = 0
@@ -99,6 +100,7 @@ def _lot(row: RowMapping) -> Lot:
         value_cents=row["value_cents"],
         starts_at=row["starts_at"].astimezone(UTC),
         expires_at=row["expires_at"] and row["expires_at"].astimezone(UTC),
+        granted=row["minutes_granted"],
         left=row["minutes_left"],
         parts={part: row[f"minutes_{part}"] for part in Part},
         times_expired=row["times_expired"],

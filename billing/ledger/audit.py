@@ -30,7 +30,11 @@ RANGES = text("""
     GROUP BY part ORDER BY part
 """)
 EXAMINE = text("""
-    SELECT rule, subject, count(*) OVER () FROM violations_of(CAST(:low AS bigint), CAST(:high AS bigint)) LIMIT :most
+    SELECT rule, subject, count(*) OVER () FROM (
+        SELECT rule, subject FROM violations_of(CAST(:low AS bigint), CAST(:high AS bigint))
+        UNION ALL
+        SELECT rule, subject FROM broken_returns_of(CAST(:low AS bigint), CAST(:high AS bigint))
+    ) AS broken LIMIT :most
 """)
 
 

@@ -7,6 +7,8 @@ from billing.models.ledger import HourAllocation, HourEntry, HourLot, LedgerAudi
 from billing.models.notifications import Notification
 from billing.models.plans import Installation, PricingPlan, PricingPlanVersion
 from billing.models.purchases import Purchase, PurchaseTransition, StaffCase, StripeCall
+from billing.models.receipts import Receipt, ReceiptCounter
+from billing.models.refunds import Dispute, Refund, StaleMark
 from billing.models.staff import StaffAct
 from billing.models.students import Student, StudentLink
 from billing.models.webhooks import BeatSlot, UnreadableMessage, WebhookEvent
@@ -15,6 +17,7 @@ __all__ = [
     "BeatSlot",
     "Consumption",
     "ConsumptionAct",
+    "Dispute",
     "HourAllocation",
     "HourEntry",
     "HourLot",
@@ -27,8 +30,12 @@ __all__ = [
     "PricingPlanVersion",
     "Purchase",
     "PurchaseTransition",
+    "Receipt",
+    "ReceiptCounter",
+    "Refund",
     "StaffAct",
     "StaffCase",
+    "StaleMark",
     "StripeCall",
     "Student",
     "StudentBalance",

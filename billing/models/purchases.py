@@ -21,11 +21,15 @@ class Purchase(OpenWork, table=True):
         UniqueConstraint("payment_intent_id"),
         Index("ix_purchase_student", "student_id", "transaction_id", postgresql_include=["caller_sub", "paid_at"]),
         Index("ix_purchase_caller", "caller_sub", "transaction_id", postgresql_where=text("caller_sub IS NOT NULL")),
+        Index("ix_purchase_unpaid", "accepted_at", postgresql_where=text("state IN ('pending', 'failed')")),
         CheckConstraint("(idempotency_key IS NULL) = (body_hash IS NULL)", name="key_has_body"),
         CheckConstraint("price_cents > 0", name="price_positive"),
         CheckConstraint("minutes > 0", name="minutes_positive"),
         CheckConstraint("currency ~ '^[a-z]{3}$'", name="currency_code"),
-        CheckConstraint("refunded_cents BETWEEN 0 AND price_cents", name="refunds_within_price"),
+        CheckConstraint(
+            "refunded_cents >= 0 AND refunding_cents >= 0 AND refunded_cents + refunding_cents <= price_cents",
+            name="refunds_within_price",
+        ),
         CheckConstraint(
             "state NOT IN ('completed', 'refunded') OR "
             "(paid_at IS NOT NULL AND student_id IS NOT NULL AND payment_intent_id IS NOT NULL)",
@@ -66,9 +70,14 @@ class Purchase(OpenWork, table=True):
     payment_intent_id: str | None = Field(default=None, max_length=255)
     client_secret: bytes | None = Field(default=None)
     refunded_cents: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    """What went back by refunds and lost disputes."""
+    refunding_cents: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    """What refunds that are not decided yet would give back."""
 
     accepted_at: datetime = Field(sa_type=Instant)
     give_up_at: datetime = Field(sa_type=Instant)
+    abandoned_at: datetime | None = Field(default=None, sa_type=Instant)
+    """When nobody had paid it for so long that its intent is to be cancelled: then it ends as `expired`."""
     cancel_requested_at: datetime | None = Field(default=None, sa_type=Instant)
     paid_at: datetime | None = Field(default=None, sa_type=Instant)
 
@@ -87,8 +96,11 @@ class PurchaseTransition(SQLModel, table=True):
     at: datetime = Field(sa_type=Instant)
 
 
+OF_ITS_SUBJECT = text("coalesce(refund_id, purchase_id)")
+
+
 class StripeCall(SQLModel, table=True):
-    """A call that may change something at Stripe, written before it is made.
+    """A call that may change something at Stripe, written before it is made: for a refund, or else for a purchase.
 
     A resend uses these parameters and this version, whatever the code has become since.
     """
@@ -96,14 +108,8 @@ class StripeCall(SQLModel, table=True):
     __tablename__ = "stripe_call"
     __table_args__ = (
         UniqueConstraint("idempotency_key"),
-        UniqueConstraint("purchase_id", "operation", "attempt"),
-        Index(
-            "uq_stripe_call_open",
-            "purchase_id",
-            "operation",
-            unique=True,
-            postgresql_where=text("state = 'open'"),
-        ),
+        Index("uq_stripe_call_attempt", OF_ITS_SUBJECT, "operation", "attempt", unique=True),
+        Index("uq_stripe_call_open", OF_ITS_SUBJECT, "operation", unique=True, postgresql_where=text("state = 'open'")),
         CheckConstraint("attempt > 0", name="attempt_counts"),
         CheckConstraint("state <> 'answered' OR object_id IS NOT NULL", name="answer_names_object"),
     )
@@ -111,6 +117,7 @@ class StripeCall(SQLModel, table=True):
     id: UUID = Field(primary_key=True)
     operation: str = Field(max_length=40)
     purchase_id: UUID = Field(foreign_key="purchase.id")
+    refund_id: UUID | None = Field(default=None, foreign_key="refund.id")
     attempt: int
     idempotency_key: str = Field(max_length=255)
     parameters: dict[str, Any] = Field(sa_type=JSONB)

@@ -5,13 +5,14 @@ from typing import Any
 
 from sqlmodel import Session, col, func, select
 
-from billing.deployment import MARK, Deployment
+from billing.deployment import MARK, REFUND_MARK, Deployment
 from billing.gateway import StoredCall
 from billing.ids import installation_mark, new_id, stripe_key
-from billing.models import PricingPlanVersion, Purchase, StripeCall
+from billing.models import PricingPlanVersion, Purchase, Refund, StripeCall
 from billing.states import CallState
 
 CREATE_INTENT = "payment_intent.create"
+CREATE_REFUND = "refund.create"
 KEY_LIFE = timedelta(hours=23)
 """Stripe forgets a key after a day at the earliest; an hour before that we no longer trust it
 (Stripe, "Idempotent requests")."""
@@ -21,7 +22,14 @@ SENDS_A_LOOK = 5
 
 def open_call(session: Session, purchase: Purchase) -> StripeCall | None:
     """The create that may have been sent and was never answered."""
-    opened = select(StripeCall).where(StripeCall.purchase_id == purchase.id, StripeCall.state == CallState.OPEN)
+    opened = select(StripeCall).where(
+        StripeCall.purchase_id == purchase.id, StripeCall.operation == CREATE_INTENT, StripeCall.state == CallState.OPEN
+    )
+    return session.exec(opened).first()
+
+
+def open_refund_call(session: Session, refund: Refund) -> StripeCall | None:
+    opened = select(StripeCall).where(StripeCall.refund_id == refund.id, StripeCall.state == CallState.OPEN)
     return session.exec(opened).first()
 
 
@@ -40,6 +48,27 @@ def write_call(
         attempt=attempt,
         idempotency_key=stripe_key(deployment.installation, CREATE_INTENT, purchase.id, attempt),
         parameters=_intent_parameters(session, purchase, deployment),
+        api_version=api_version,
+        state=CallState.OPEN,
+        prepared_at=at,
+    )
+    session.add(call)
+    return call
+
+
+def write_refund_call(
+    session: Session, refund: Refund, purchase: Purchase, deployment: Deployment, *, api_version: str, at: datetime
+) -> StripeCall:
+    last = select(func.max(StripeCall.attempt)).where(col(StripeCall.refund_id) == refund.id)
+    attempt = (session.exec(last).one() or 0) + 1
+    call = StripeCall(
+        id=new_id(),
+        operation=CREATE_REFUND,
+        purchase_id=purchase.id,
+        refund_id=refund.id,
+        attempt=attempt,
+        idempotency_key=stripe_key(deployment.installation, CREATE_REFUND, refund.id, attempt),
+        parameters=_refund_parameters(refund, purchase, deployment),
         api_version=api_version,
         state=CallState.OPEN,
         prepared_at=at,
@@ -76,5 +105,17 @@ def _intent_parameters(session: Session, purchase: Purchase, deployment: Deploym
         "metadata": {
             MARK: installation_mark(deployment.installation, purchase.id),
             "request_id": purchase.request_id,
+        },
+    }
+
+
+def _refund_parameters(refund: Refund, purchase: Purchase, deployment: Deployment) -> dict[str, Any]:
+    """Parameters of "Create a refund"."""
+    return {
+        "payment_intent": purchase.payment_intent_id,
+        "amount": refund.amount_cents,
+        "metadata": {
+            REFUND_MARK: installation_mark(deployment.installation, refund.id),
+            "request_id": refund.request_id,
         },
     }

@@ -22,7 +22,7 @@ from billing.models import Purchase
 from billing.purchases import completion, lifecycle
 from billing.purchases.answers import Record
 from billing.purchases.desk import Desk
-from billing.states import PurchaseState, Step
+from billing.states import PurchaseState
 
 log = structlog.get_logger(__name__)
 
@@ -54,8 +54,9 @@ async def request_cancel(connection: AsyncConnection, purchase_id: UUID, *, now:
 
 def cancel_now(session: Session, purchase: Purchase, *, at: datetime) -> None:
     """Nothing is at Stripe that could be paid: it says so itself, or was never asked for anything."""
-    lifecycle.move_to(purchase, PurchaseState.CANCELLED)
-    lifecycle.note_step(session, purchase, Step.CANCELLED, cause=CAUSE, at=at)
+    target, step = lifecycle.end_of(purchase)
+    lifecycle.move_to(purchase, target)
+    lifecycle.note_step(session, purchase, step, cause=CAUSE, at=at)
     work.close(purchase)
 
 
@@ -101,7 +102,7 @@ class Cancellation:
     def _answered(self, intent: Intent) -> Record:
         def record(session: Session) -> list[Message]:
             (purchase,) = work.resume(session, self.claim)
-            if intent.status == "canceled" and lifecycle.can_move(purchase.state, PurchaseState.CANCELLED):
+            if intent.status == "canceled" and lifecycle.can_move(purchase.state, lifecycle.end_of(purchase)[0]):
                 cancel_now(session, purchase, at=self.desk.now)
             else:
                 self._drop_wish(purchase, f"it is {intent.status} at Stripe")
@@ -113,6 +114,6 @@ class Cancellation:
 
     @staticmethod
     def _drop_wish(purchase: Purchase, reason: str) -> None:
-        purchase.cancel_requested_at = None
+        purchase.cancel_requested_at = purchase.abandoned_at = None
         purchase.last_error = reason
         work.close(purchase)

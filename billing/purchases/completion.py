@@ -15,6 +15,7 @@ from billing.gateway import Intent
 from billing.models import Purchase
 from billing.purchases import changes
 from billing.purchases.lifecycle import can_move
+from billing.receipts.ask import ask_for_receipts
 from billing.states import LotOrigin, PlanType, PurchaseState
 
 
@@ -79,7 +80,7 @@ def lock_balances_of(session: Session, sold: Iterable[Sold]) -> None:
 
 
 def complete(session: Session, payments: Sequence[Payment], deployment: Deployment, *, now: datetime) -> None:
-    """Complete each purchase, whose row is locked and whose state allows it, and credit the hours of packages.
+    """Complete each purchase, whose row is locked and whose state allows it, credit packages, and ask for receipts.
 
     A subscription's first intent moves the state only: its hours come with its invoice lines.
     """
@@ -95,6 +96,7 @@ def complete(session: Session, payments: Sequence[Payment], deployment: Deployme
         },
     )
     ledger.credit(session, credits_due)
+    ask_for_receipts(session, [payment.sold.id for payment in payments], now=now)
     changes.note(session, [payment.sold.id for payment in payments])
 
 

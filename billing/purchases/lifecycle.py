@@ -26,6 +26,20 @@ def move_to(purchase: Purchase, target: PurchaseState) -> None:
         purchase.client_secret = None
 
 
+def take_money_back(purchase: Purchase) -> None:
+    """Money that had gone is here again, by a refund that failed or a dispute that was won after all: a purchase that
+    was wholly refunded is what it was before."""
+    if purchase.state is PurchaseState.REFUNDED:
+        purchase.state = PurchaseState.COMPLETED
+
+
+def end_of(purchase: Purchase) -> tuple[PurchaseState, Step]:
+    """What a purchase becomes whose intent was cancelled: nobody wanted it any more, or nobody paid in time."""
+    if purchase.abandoned_at is None:
+        return PurchaseState.CANCELLED, Step.CANCELLED
+    return PurchaseState.EXPIRED, Step.EXPIRED
+
+
 def note_step(session: Session, purchase: Purchase, step: Step, *, cause: str, at: datetime) -> None:
     """Add a line to the timeline; `cause` is the event or the work that brought it."""
     changes.note(session, [purchase.id])

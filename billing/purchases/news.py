@@ -1,5 +1,6 @@
 """What Stripe says of a payment intent, one handler each. They read as the business rules they are."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -61,11 +62,11 @@ def mark_failed(session: Session, event: StripeEvent, context: Context) -> Outco
 
 
 def mark_processing(session: Session, event: StripeEvent, context: Context) -> Outcome:
-    return _move(session, event, context, PurchaseState.PROCESSING, Step.PAYMENT_PROCESSING)
+    return _move(session, event, context, lambda _: (PurchaseState.PROCESSING, Step.PAYMENT_PROCESSING))
 
 
 def mark_cancelled(session: Session, event: StripeEvent, context: Context) -> Outcome:
-    return _move(session, event, context, PurchaseState.CANCELLED, Step.CANCELLED)
+    return _move(session, event, context, lifecycle.end_of)
 
 
 def note_action_required(session: Session, event: StripeEvent, context: Context) -> Outcome:
@@ -87,11 +88,15 @@ def difference_of(sold: completion.Sold, news: IntentNews, deployment: Deploymen
     return None if paid == asked else f"paid {paid}, sold {asked} (cents, currency, live)"
 
 
-def _move(session: Session, event: StripeEvent, context: Context, target: PurchaseState, step: Step) -> Outcome:
+Aim = Callable[[Purchase], tuple[PurchaseState, Step]]
+
+
+def _move(session: Session, event: StripeEvent, context: Context, aim: Aim) -> Outcome:
     news = read_intent(event)
     purchase = _locked(session, news)
     if purchase is None:
         return _unknown(session, event, news, context)
+    target, step = aim(purchase)
     if not lifecycle.can_move(purchase.state, target):
         return Outcome.LATE
     lifecycle.move_to(purchase, target)

@@ -7,14 +7,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from billing.messages import FollowUp
+from billing.refunds.quote import Policy
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`zone` is where days begin and end."""
+    """`zone` is where days begin and end; `refunds` is what is given back of a purchase, and how long."""
 
     zone: ZoneInfo
     now: datetime
+    refunds: Policy
 
 
 @dataclass(frozen=True, slots=True)

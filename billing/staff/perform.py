@@ -15,9 +15,12 @@ from billing.db import Begin, repeated
 from billing.errors import RefusedError, TransientError
 from billing.messages import ActDecided, FollowUp, PerformStaffAct
 from billing.models import StaffAct
+from billing.refunds.quote import Policy
 from billing.staff.effects import Context, Effect
 from billing.staff.extend import bulk_extend, extend
 from billing.staff.grants import correct, grant
+from billing.staff.invoices import name_invoice
+from billing.staff.refunds import refund
 from billing.staff.sweeps import process_expired, take_back_sweep
 from billing.states import ActState, StaffAction
 
@@ -32,6 +35,8 @@ ACTIONS: Mapping[StaffAction, Action] = {
     StaffAction.CORRECT: correct,
     StaffAction.PROCESS_EXPIRED: process_expired,
     StaffAction.UNDO_SWEEP: take_back_sweep,
+    StaffAction.REFUND: refund,
+    StaffAction.SET_INVOICE: name_invoice,
 }
 
 MESSAGE_LENGTH = 500
@@ -46,7 +51,7 @@ DECIDE = text("""
 
 
 def perform_act(
-    begin: Begin, leases: work.Leases, message: PerformStaffAct, *, zone: ZoneInfo, now: datetime
+    begin: Begin, leases: work.Leases, message: PerformStaffAct, *, zone: ZoneInfo, refunds: Policy, now: datetime
 ) -> Sequence[FollowUp]:
     """Work one act; for one that is decided, or in other hands, it does nothing."""
     with begin() as session:
@@ -58,7 +63,7 @@ def perform_act(
         return []
     taken = claim
     with leases.held(taken.token):
-        return repeated(begin, lambda session: _perform(session, taken, Context(zone, now)))
+        return repeated(begin, lambda session: _perform(session, taken, Context(zone, now, refunds)))
 
 
 def _perform(session: Session, claim: work.Claim[StaffAct], context: Context) -> Sequence[FollowUp]:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
+from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -18,6 +19,8 @@ MOST_MINUTES = 1000 * 60
 """That are granted or taken back at once."""
 
 LONGEST_GRACE_HOURS = 24 * 365
+
+LONGEST_INVOICE_REF = 100
 
 
 def _each_once(ids: Iterable[int]) -> tuple[int, ...]:
@@ -115,3 +118,27 @@ class UndoSweep(Wish):
     @property
     def target(self) -> str:
         return f"sweep_run:{self.run_id}"
+
+
+class RefundPurchase(Wish):
+    """Money goes back for hours that nobody used: so much, or all of it."""
+
+    action: ClassVar[StaffAction] = StaffAction.REFUND
+    transaction_id: int
+    amount_cents: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def target(self) -> str:
+        return f"purchase:{self.transaction_id}"
+
+
+class SetInvoice(Wish):
+    """The name that an invoicing system gave to a payment's invoice stands on its receipt."""
+
+    action: ClassVar[StaffAction] = StaffAction.SET_INVOICE
+    receipt_id: UUID
+    invoice_ref: Annotated[str, Field(min_length=1, max_length=LONGEST_INVOICE_REF)]
+
+    @property
+    def target(self) -> str:
+        return f"receipt:{self.receipt_id}"

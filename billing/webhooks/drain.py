@@ -3,6 +3,7 @@
 An event that was tried before is worked alone, so that one that kills its worker takes no other with it.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
@@ -11,7 +12,7 @@ from billing import work
 from billing.db import Begin, repeated
 from billing.deployment import Deployment
 from billing.errors import TransientError
-from billing.messages import EventsWaiting, Hints, Message, PurchaseChanged
+from billing.messages import Change, EventsWaiting, FollowUp, Hints, Message
 from billing.models import WebhookEvent
 from billing.purchases.news import Context
 from billing.webhooks.settle import break_up, settle_alone, settle_batch
@@ -30,14 +31,21 @@ def drain(begin: Begin, leases: work.Leases, hints: Hints, *, deployment: Deploy
     if fresh is not None:
         if len(fresh.rows) == work.EVENT_BATCH:
             hints.send(EventsWaiting())  # others may join while this batch is worked
-        hints.notify(_work_together(begin, leases, fresh, context))
+        _tell(hints, _work_together(begin, leases, fresh, context))
     more = _work_tried(begin, leases, hints, context)
     return [EventsWaiting()] if more else []
 
 
+def _tell(hints: Hints, follow_ups: Sequence[FollowUp]) -> None:
+    hints.notify([one for one in follow_ups if isinstance(one, Change)])
+    for one in follow_ups:
+        if isinstance(one, Message):
+            hints.send(one)
+
+
 def _work_together(
     begin: Begin, leases: work.Leases, claim: work.Claim[WebhookEvent], context: Context
-) -> list[PurchaseChanged]:
+) -> list[FollowUp]:
     with leases.held(claim.token):
         try:
             return repeated(begin, lambda session: settle_batch(session, claim, context))
@@ -56,12 +64,10 @@ def _work_tried(begin: Begin, leases: work.Leases, hints: Hints, context: Contex
             claim = work.claim_tried(session, WebhookEvent, leases.terms)
         if claim is None:
             return False
-        hints.notify(_work_alone(begin, leases, claim, context))
+        _tell(hints, _work_alone(begin, leases, claim, context))
     return True
 
 
-def _work_alone(
-    begin: Begin, leases: work.Leases, claim: work.Claim[WebhookEvent], context: Context
-) -> list[PurchaseChanged]:
+def _work_alone(begin: Begin, leases: work.Leases, claim: work.Claim[WebhookEvent], context: Context) -> list[FollowUp]:
     with leases.held(claim.token):
         return repeated(begin, lambda session: settle_alone(session, claim, context, leases.terms))

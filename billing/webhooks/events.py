@@ -8,6 +8,7 @@ from uuid import UUID
 import orjson
 
 from billing.deployment import MARK, Deployment
+from billing.ids import marked_subject
 from billing.models import WebhookEvent
 
 
@@ -20,6 +21,7 @@ class StripeEvent:
     created_at: datetime
     livemode: bool
     subject: dict[str, Any]
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +38,7 @@ class IntentNews:
 
     def purchase_id(self, deployment: Deployment) -> UUID | None:
         """The purchase that our mark names; None where the object is not of this installation."""
-        installation, _, purchase = (self.mark or "").partition(":")
-        try:
-            return UUID(purchase) if UUID(installation) == deployment.installation else None
-        except ValueError:
-            return None
+        return marked_subject(deployment.installation, self.mark)
 
 
 def read_event(row: WebhookEvent) -> StripeEvent | None:
@@ -59,6 +57,7 @@ def read_event(row: WebhookEvent) -> StripeEvent | None:
         created_at=_instant(created) or row.received_at,
         livemode=body.get("livemode") is True,
         subject=subject,
+        request_id=row.request_id,
     )
 
 

@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 
 from sqlmodel import Session
 
+from billing.disputes.news import note_dispute, note_fraud_warning
 from billing.purchases import news
 from billing.purchases.news import Context
+from billing.refunds.news import note_refunds
 from billing.states import Outcome
 from billing.webhooks.events import StripeEvent
 
@@ -17,6 +19,16 @@ HANDLERS: Mapping[str, Handler] = {
     "payment_intent.canceled": news.mark_cancelled,
     "payment_intent.processing": news.mark_processing,
     "payment_intent.requires_action": news.note_action_required,
+    "charge.refunded": note_refunds,
+    "refund.created": note_refunds,
+    "refund.updated": note_refunds,
+    "refund.failed": note_refunds,
+    "charge.dispute.created": note_dispute,
+    "charge.dispute.updated": note_dispute,
+    "charge.dispute.closed": note_dispute,
+    "charge.dispute.funds_withdrawn": note_dispute,
+    "charge.dispute.funds_reinstated": note_dispute,
+    "radar.early_fraud_warning.created": note_fraud_warning,
 }
 
 

@@ -23,11 +23,16 @@ def lock_in_order(session: Session, events: Sequence[StripeEvent]) -> Mapping[st
 
     Handlers lock again what is locked already, so that no two batches ever wait for each other in a circle.
     """
-    intents = [event.subject["id"] for event in events if event.type.startswith(ABOUT_INTENTS)]
-    sold = completion.lock_by_intent(session, intents)
+    sold = completion.lock_by_intent(session, filter(None, map(_intent_of, events)))
     paid = {event.subject["id"] for event in events if event.type == PAID}
     completion.lock_balances_of(session, [one for intent, one in sold.items() if intent in paid])
     return sold
+
+
+def _intent_of(event: StripeEvent) -> str | None:
+    """The payment that an event is about: itself, or that of a charge, a refund or a dispute."""
+    intent = event.subject["id"] if event.type.startswith(ABOUT_INTENTS) else event.subject.get("payment_intent")
+    return intent if isinstance(intent, str) else None
 
 
 def plain_payments(

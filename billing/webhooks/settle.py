@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from billing import retry, work
 from billing.errors import TransientError
-from billing.messages import PurchaseChanged
+from billing.messages import FollowUp
 from billing.models import WebhookEvent
 from billing.purchases import changes, completion
 from billing.purchases.news import Context
@@ -32,7 +32,7 @@ Ending = Outcome | Exception
 """What a handler came to: an outcome, or the error that broke it."""
 
 
-def settle_batch(session: Session, claim: work.Claim[WebhookEvent], context: Context) -> list[PurchaseChanged]:
+def settle_batch(session: Session, claim: work.Claim[WebhookEvent], context: Context) -> list[FollowUp]:
     """The plain payments of a claim in a few statements, everything else through its handler."""
     pairs = [(row, read_event(row)) for row in work.resume(session, claim)]
     readable = [(row, event) for row, event in pairs if event is not None]
@@ -48,7 +48,7 @@ def settle_batch(session: Session, claim: work.Claim[WebhookEvent], context: Con
 
 def settle_alone(
     session: Session, claim: work.Claim[WebhookEvent], context: Context, terms: work.LeaseTerms
-) -> list[PurchaseChanged]:
+) -> list[FollowUp]:
     """One event through its handler, unless it has cost too many workers."""
     for row in work.resume(session, claim):
         if work.is_worn_out(row, terms):

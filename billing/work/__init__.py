@@ -12,7 +12,7 @@ from billing.work.claims import (
     renew,
     resume,
 )
-from billing.work.kinds import EVENT_BATCH, HOURS_BATCH, OPEN_KINDS
+from billing.work.kinds import EVENT_BATCH, HOURS_BATCH, OPEN_KINDS, RECEIPT_BATCH
 from billing.work.leases import Leases, LeaseTerms
 from billing.work.overdue import take_overdue
 
@@ -20,6 +20,7 @@ __all__ = [
     "EVENT_BATCH",
     "HOURS_BATCH",
     "OPEN_KINDS",
+    "RECEIPT_BATCH",
     "Claim",
     "LeaseTerms",
     "Leases",

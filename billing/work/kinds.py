@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from billing.messages import (
+    AskStripe,
     EventsWaiting,
     HoursWaiting,
     LinkStudent,
     Message,
     PerformStaffAct,
     PreparePayment,
+    ReceiptsWaiting,
     SendNotification,
+    SendRefund,
     SweepLots,
 )
 from billing.models import (
@@ -19,7 +22,10 @@ from billing.models import (
     Notification,
     OpenWork,
     Purchase,
+    Receipt,
+    Refund,
     StaffAct,
+    StaleMark,
     StudentLink,
     SweepRun,
     WebhookEvent,
@@ -30,6 +36,9 @@ EVENT_BATCH = 200
 
 HOURS_BATCH = 200
 """Acts on hours that one hint may bring into work."""
+
+RECEIPT_BATCH = 50
+"""Receipts that one hint may bring into work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,18 @@ def _notifications(ids: Sequence[Any]) -> list[Message]:
     return [SendNotification(notification_id=notification_id) for notification_id in ids]
 
 
+def _refunds(ids: Sequence[Any]) -> list[Message]:
+    return [SendRefund(refund_id=refund_id) for refund_id in ids]
+
+
+def _stale_marks(ids: Sequence[Any]) -> list[Message]:
+    return [AskStripe(mark_id=mark_id) for mark_id in ids]
+
+
+def _receipts(ids: Sequence[Any]) -> list[Message]:
+    return [ReceiptsWaiting() for _ in range(0, len(ids), RECEIPT_BATCH)]
+
+
 OPEN_KINDS: Sequence[OpenKind] = (
     OpenKind(Purchase, _payments),
     OpenKind(WebhookEvent, _events),
@@ -75,4 +96,7 @@ OPEN_KINDS: Sequence[OpenKind] = (
     OpenKind(StaffAct, _staff_acts),
     OpenKind(SweepRun, _sweeps),
     OpenKind(Notification, _notifications),
+    OpenKind(Refund, _refunds),
+    OpenKind(StaleMark, _stale_marks),
+    OpenKind(Receipt, _receipts),
 )

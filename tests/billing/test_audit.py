@@ -35,6 +35,9 @@ LOT_AND_PARTS = "lot is not the sum of its allocations"
 LOT_AND_KINDS = "lot is not where its entries put it"
 ENTRY_AND_PARTS = "entry is not the sum of its allocations"
 CONSUMPTION_AND_ENTRIES = "consumption is not the sum of its entries"
+PURCHASE_AND_RETURNS = "purchase is not refunded by what went back"
+LOT_AND_RETURNS = "lot has not lost what went back"
+BALANCE_AND_RETURNS = "balance does not say what went back"
 PAID_WITHOUT_CREDIT = "paid package without its one credit"
 CREDIT_WITHOUT_PAID = "credit of a purchase that is not paid"
 TWO_INTENTS = "two payment intents of one purchase"
@@ -68,7 +71,19 @@ DAMAGE = {
         {BALANCE_AND_ENTRIES, LOT_AND_PARTS, LOT_AND_KINDS},
     ),
     "a hold that was consumed without an entry": (MOVED.format("held", "consumed"), {LOT_AND_KINDS}),
-    "minutes that were taken back without an entry": (MOVED.format("consumed", "refunded"), {LOT_AND_KINDS}),
+    "minutes that were taken back without an entry": (
+        MOVED.format("consumed", "refunded"),
+        {LOT_AND_KINDS, LOT_AND_RETURNS},
+    ),
+    "money that went back and nobody knows why": (
+        "UPDATE purchase SET refunded_cents = 1 WHERE state = 'completed'",
+        {PURCHASE_AND_RETURNS},
+    ),
+    "money that is on its way and nobody sent": (
+        "UPDATE purchase SET refunding_cents = 1 WHERE state = 'completed'",
+        {PURCHASE_AND_RETURNS},
+    ),
+    "a debt that nothing made": ("UPDATE student_balance SET minutes_owed = 1", {BALANCE_AND_RETURNS}),
     "a sweep that nobody counted": ("UPDATE hour_lot SET times_expired = 0", {LOT_AND_KINDS}),
     "a sweep that never was": ("UPDATE hour_lot SET times_expired = times_expired + 1 WHERE id = 1", {LOT_AND_KINDS}),
     "an entry that was changed": (
@@ -227,9 +242,9 @@ def test_the_audit_names_what_does_not_hold(sold: Begin, damage: str) -> None:
 def test_every_kind_of_damage_is_tried(sold: Begin) -> None:
     """A rule that no damage can break proves nothing."""
     with sold() as session:
-        definition: str = session.execute(
-            text("SELECT prosrc FROM pg_proc WHERE proname = 'violations_of'")
-        ).scalar_one()
+        names = "('violations_of', 'broken_returns_of')"
+        sources = session.execute(text(f"SELECT prosrc FROM pg_proc WHERE proname IN {names}"))  # noqa: S608
+        definition = "UNION ALL".join(sources.scalars())
     tried = set().union(*(broken for _, broken in DAMAGE.values()))
     assert definition.count("UNION ALL") + 1 == len(tried)
     assert all(f"'{rule}'" in definition for rule in tried)

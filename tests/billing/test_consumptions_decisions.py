@@ -36,7 +36,7 @@ ALLOWED = {
 def make_lot(lot_id: int, left: int, *, days: int | None = 10, held: int = 0, consumed: int = 0) -> Lot:
     parts = {**dict.fromkeys(Part, 0), Part.HELD: held, Part.CONSUMED: consumed}
     expires_at = None if days is None else NOON + days * DAY
-    return Lot(lot_id, 1, LotOrigin.GRANT, 0, NOON - DAY, expires_at, left, parts)
+    return Lot(lot_id, 1, LotOrigin.GRANT, 0, NOON - DAY, expires_at, left + held + consumed, left, parts)
 
 
 def make_record(state: S, mode: ConsumptionMode = ConsumptionMode.HOLD, **parts: int) -> Record:

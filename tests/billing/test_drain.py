@@ -15,7 +15,7 @@ from billing import ledger, work
 from billing.db import Begin
 from billing.deployment import Deployment
 from billing.ids import new_id
-from billing.messages import EventsWaiting, Message, PurchaseChanged
+from billing.messages import EventsWaiting, Message, PurchaseChanged, ReceiptsWaiting
 from billing.models import Purchase, WebhookEvent
 from billing.purchases.news import Context
 from billing.states import EventState, Outcome, PurchaseState
@@ -400,7 +400,7 @@ def test_a_full_batch_calls_for_others_before_it_works(desk: Desk, monkeypatch: 
     for _ in range(3):
         desk.hear_paid(desk.buy())
     desk.drain()
-    assert desk.hints.sent == [EventsWaiting()]
+    assert desk.hints.sent == [EventsWaiting(), ReceiptsWaiting()]
     assert desk.hints.taken_kinds == [EventsWaiting]
     desk.drain()
     assert desk.minutes() == 3 * STANDARD_MINUTES

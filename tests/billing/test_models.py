@@ -21,7 +21,7 @@ from tests.support.factories import add_event, add_purchase, add_student
 from tests.support.servers import RunningPostgres
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-QUEUED, PENDING, PAID = UUID(int=1), UUID(int=2), UUID(int=3)
+QUEUED, PENDING, PAID, REFUND = UUID(int=1), UUID(int=2), UUID(int=3), UUID(int=4)
 GUEST, KNOWN = "'guest@example.com'", "'known@example.com'"
 
 CALL = """
@@ -90,6 +90,30 @@ REST = (
     SELECT gen_random_uuid(), 'expired', 'lot:1', id, '{}', 'waiting', now(), now(), now() FROM student LIMIT 1
     """,
     "INSERT INTO ledger_audit (started_at, finished_at, students, violations) VALUES (now(), now(), 1, 0)",
+    f"""
+    INSERT INTO refund (id, purchase_id, origin, amount_cents, currency, minutes, state, stripe_refund_id, request_id,
+        created_at, due_at, hint_at)
+    VALUES ('{REFUND}', '{PAID}', 'staff', 7000, 'eur', 300, 'held', 're_1', 'request', now(), now(), now())
+    """,
+    f"""
+    INSERT INTO stripe_call (id, operation, purchase_id, refund_id, attempt, idempotency_key, parameters, api_version,
+        state, sends, looks, prepared_at)
+    VALUES (gen_random_uuid(), 'refund.create', '{PAID}', '{REFUND}', 1, 'key-of-refund', '{{}}', 'v', 'open', 0, 0,
+        now())
+    """,
+    f"""
+    INSERT INTO dispute (id, stripe_dispute_id, purchase_id, amount_cents, currency, reason, status, state, opened_at)
+    VALUES (gen_random_uuid(), 'du_1', '{PAID}', 7000, 'eur', 'fraudulent', 'needs_response', 'open', now())
+    """,
+    f"""
+    INSERT INTO stale_mark (subject, object_id, purchase_id, marks, request_id, marked_at, due_at, hint_at)
+    VALUES ('refunds', 'pi_paid', '{PAID}', 1, 'request', now(), now(), now())
+    """,
+    f"""
+    INSERT INTO receipt (id, purchase_id, requested_at, year, serial, facts, pdf, issued_at, due_at, hint_at)
+    VALUES (gen_random_uuid(), '{PAID}', now(), 2026, 1, '{{}}', 'pdf', now(), now(), now())
+    """,
+    "INSERT INTO receipt_counter (year, last) VALUES (2026, 1)",
 )
 
 PLAN_VERSION = "UPDATE pricing_plan_version SET {} WHERE id = 2"
@@ -107,6 +131,18 @@ STAFF_FACTS = (
     "due_at, hint_at"
 )
 NOTE_FACTS = "topic, subject, student_id, facts, state, created_at, due_at, hint_at"
+REFUND_FACTS = (
+    "purchase_id, origin, amount_cents, currency, minutes, state, stripe_refund_id, request_id, created_at, due_at, "
+    "hint_at"
+)
+DISPUTE_FACTS = "stripe_dispute_id, purchase_id, amount_cents, currency, reason, status, state, opened_at"
+MARK_FACTS = "subject, object_id, purchase_id, marks, request_id, marked_at, due_at, hint_at"
+RECEIPT_FACTS = "requested_at, year, facts, pdf, issued_at, due_at, hint_at"
+REFUND_CALL = (
+    "operation, purchase_id, refund_id, parameters, api_version, sends, looks, prepared_at) "
+    "SELECT {}, operation, purchase_id, refund_id, parameters, api_version, sends, looks, prepared_at "
+    "FROM stripe_call WHERE refund_id IS NOT NULL"
+)
 MESSAGE_FACTS = "digest, queue, task, reason, size_bytes, times, first_at, last_at"
 
 
@@ -145,6 +181,11 @@ def again(table: str, columns: str, **others: str) -> str:
 
 def changed(table: str, change: str) -> str:
     return f"UPDATE {table} SET {change}"
+
+
+def call_of_refund(attempt: int, state: str) -> str:
+    given = f"gen_random_uuid(), 'again', {attempt}, '{state}'"
+    return f"INSERT INTO stripe_call (id, idempotency_key, attempt, state, {REFUND_CALL.format(given)}"
 
 
 def cases_of_open_work(table: str, closed: str = CLOSED) -> list[tuple[str, str, str]]:
@@ -234,6 +275,12 @@ FORBIDDEN = {
         ("currency_code", "no currency", purchase("currency = '€'")),
         ("refunds_within_price", "more back than was paid", purchase("refunded_cents = price_cents + 1", PAID)),
         ("refunds_within_price", "a negative refund", purchase("refunded_cents = -1", PAID)),
+        (
+            "refunds_within_price",
+            "more on its way than is left",
+            purchase("refunded_cents = 1, refunding_cents = 14000", PAID),
+        ),
+        ("refunds_within_price", "less than nothing on its way", purchase("refunding_cents = -1", PAID)),
         ("plantype", "an unknown kind of plan", purchase("plan_type = 'loan'")),
         ("purchasestate", "an unknown state", purchase("state = 'paid'")),
         ("scope_idempotency_key", "a key twice", purchase("idempotency_key = 'key', body_hash = 'x'", PENDING)),
@@ -247,7 +294,9 @@ FORBIDDEN = {
     "stripe_call": [
         ("open", "two open calls of one purchase", call(state="open")),
         ("idempotency_key", "one key for two calls", call(key="key-1")),
-        ("purchase_id_operation_attempt", "one attempt twice", call(attempt=1)),
+        ("open", "two open calls of one refund", call_of_refund(2, "open")),
+        ("attempt", "one attempt twice", call(attempt=1)),
+        ("attempt", "one attempt of a refund twice", call_of_refund(1, "refused")),
         ("attempt_counts", "attempt 0", call(attempt=0)),
         ("answer_names_object", "an answer about nothing", call(state="answered")),
         ("callstate", "an unknown state", call(state="lost")),
@@ -339,6 +388,74 @@ FORBIDDEN = {
     "unreadable_message": [
         ("digest", "one message in two rows", again("unreadable_message", MESSAGE_FACTS)),
         ("times_count", "a message that never came", "UPDATE unreadable_message SET times = 0"),
+    ],
+    "refund": [
+        *cases_of_open_work("refund", f"state = 'failed', {DECIDED}, {CLOSED}"),
+        ("stripe_refund_id", "one refund twice", again("refund", REFUND_FACTS, id="gen_random_uuid()")),
+        ("amount_positive", "a refund of nothing", changed("refund", "amount_cents = 0")),
+        ("minutes_not_negative", "minutes that come with a refund", changed("refund", "minutes = -1")),
+        ("minutes_not_negative", "a debt of less than nothing", changed("refund", "minutes_short = -1")),
+        ("currency_code", "no currency", changed("refund", "currency = 'EUR'")),
+        (
+            "external_is_at_stripe",
+            "made elsewhere, but nowhere",
+            changed("refund", "origin = 'external', stripe_refund_id = NULL"),
+        ),
+        (
+            "succeeded_at_stripe",
+            "succeeded without Stripe",
+            changed("refund", f"state = 'succeeded', stripe_refund_id = NULL, {DECIDED}, {CLOSED}"),
+        ),
+        ("decided_once", "failed at no time", changed("refund", f"state = 'failed', {CLOSED}")),
+        ("decided_once", "decided before it was", changed("refund", DECIDED)),
+        ("decided_is_closed", "failed, and still worked", changed("refund", f"state = 'failed', {DECIDED}")),
+        ("held_is_open", "held, but nobody would find it", changed("refund", CLOSED)),
+        ("refundorigin", "made by nobody", changed("refund", "origin = 'wind'")),
+        ("refundstate", "an unknown state", changed("refund", f"state = 'lost', {DECIDED}, {CLOSED}")),
+    ],
+    "dispute": [
+        ("stripe_dispute_id", "one dispute twice", again("dispute", DISPUTE_FACTS, id="gen_random_uuid()")),
+        ("amount_positive", "a dispute about nothing", changed("dispute", "amount_cents = 0")),
+        ("loss_within_amount", "more lost than was disputed", changed("dispute", "lost_cents = amount_cents + 1")),
+        ("loss_within_amount", "less than nothing lost", changed("dispute", "lost_cents = -1")),
+        (
+            "minutes_not_negative",
+            "less than nothing frozen",
+            changed("dispute", "minutes_frozen = -1, frozen_at = now()"),
+        ),
+        ("minutes_not_negative", "less than nothing taken", changed("dispute", "minutes_lost = -1")),
+        ("minutes_not_negative", "a debt of less than nothing", changed("dispute", "minutes_short = -1")),
+        ("frozen_since", "frozen at no time", changed("dispute", "minutes_frozen = 60")),
+        ("decided_once", "won at no time", changed("dispute", "state = 'won'")),
+        ("decided_once", "decided before it was", changed("dispute", DECIDED)),
+        ("disputestate", "an unknown state", changed("dispute", f"state = 'forgotten', {DECIDED}")),
+    ],
+    "stale_mark": [
+        *cases_of_open_work("stale_mark"),
+        ("subject_object_id", "one object in two rows", again("stale_mark", MARK_FACTS)),
+        ("marks_count", "a mark that nobody made", changed("stale_mark", "marks = 0")),
+        ("stalekind", "an unknown kind of object", changed("stale_mark", "subject = 'weather'")),
+    ],
+    "receipt": [
+        *cases_of_open_work("receipt"),
+        (
+            "purchase_id",
+            "two receipts of one purchase",
+            again("receipt", f"{RECEIPT_FACTS}, purchase_id", id="gen_random_uuid()", serial="2"),
+        ),
+        (
+            "year_serial",
+            "one number twice",
+            again("receipt", f"{RECEIPT_FACTS}, serial", id="gen_random_uuid()", purchase_id=f"'{PENDING}'"),
+        ),
+        ("serial_counts", "number 0", changed("receipt", "serial = 0")),
+        *(
+            ("issued_whole", f"issued without its {part}", changed("receipt", f"{part} = NULL"))
+            for part in ("pdf", "serial", "year", "facts", "issued_at")
+        ),
+    ],
+    "receipt_counter": [
+        ("counts", "a year that begins before its first number", changed("receipt_counter", "last = 0")),
     ],
     "hour_lot": [
         ("minutes_not_negative", "a lot that owes", f"UPDATE hour_lot SET {OWING}"),

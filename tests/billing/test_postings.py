@@ -212,7 +212,7 @@ def test_a_refused_batch_leaves_its_transaction_usable(begin: Begin, ana: int) -
 
 def a_lot(lot_id: int, *, ends: int | None, cents: int = 0, starts: int = 0, left: int = 60) -> Lot:
     expires_at = None if ends is None else NOON + ends * DAY
-    return Lot(lot_id, 1, LotOrigin.GRANT, cents, NOON + starts * DAY, expires_at, left, dict.fromkeys(Part, 0))
+    return Lot(lot_id, 1, LotOrigin.GRANT, cents, NOON + starts * DAY, expires_at, left, left, dict.fromkeys(Part, 0))
 
 
 IN_TURN = (

@@ -19,7 +19,7 @@ import structlog
 
 from billing import gateway as words
 from billing.config import SANDBOX_SECRET_KEY, Settings
-from billing.deployment import MARK
+from billing.deployment import MARK, REFUND_MARK
 from billing.gateway import GatewayError, Intent, PaymentGateway, StoredCall
 from billing.local.ports import free_port
 from billing.stripe_gateway import StripeGateway, classify
@@ -46,13 +46,20 @@ class Sandbox:
     def reset(self) -> None:
         self._control.post("/reset", json={}).raise_for_status()
 
-    def fault(self, do: Mapping[str, Any], *, when: str = "before", times: int = 1) -> None:
-        rule = {"match": {"path": INTENTS}, "when": when, "do": do, "times": times}
+    def fault(self, do: Mapping[str, Any], *, when: str = "before", times: int = 1, path: str = INTENTS) -> None:
+        rule = {"match": {"path": path}, "when": when, "do": do, "times": times}
         self._control.post("/faults", json=[rule]).raise_for_status()
 
     def requests(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._control.get("/requests").json()["requests"]
         return [request for request in found if request["path"].startswith(INTENTS)]
+
+    def control(self, path: str, **body: object) -> dict[str, Any]:
+        """Something that happens outside the API; the object afterwards."""
+        answer = self._control.post(path, json=body)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
 
     def close(self) -> None:
         self._control.close()
@@ -144,6 +151,172 @@ def test_the_same_key_gives_the_same_intent(gateway_and_pay: tuple[PaymentGatewa
     gateway, _ = gateway_and_pay
     assert gateway.create_intent(call()).id == gateway.create_intent(call()).id
     assert gateway.create_intent(call(key="installation:create:2")).id != gateway.create_intent(call()).id
+
+
+class Elsewhere:
+    """What a dashboard and a bank do, at the sandbox and at the fake alike."""
+
+    def __init__(self, fake: FakeGateway | None, sandbox: Sandbox | None) -> None:
+        self._fake, self._sandbox = fake, sandbox
+
+    def refund(self, intent_id: str, cents: int, status: str) -> str:
+        if self._fake is not None:
+            return self._fake.refund_elsewhere(intent_id, cents, status).id
+        assert self._sandbox is not None
+        made = self._sandbox.control("/refunds", payment_intent=intent_id, amount=cents, status=status)
+        return str(made["id"])
+
+    def fail(self, refund_id: str) -> None:
+        if self._fake is not None:
+            self._fake.change_refund(refund_id, status="failed", failure_reason="expired_or_canceled_card")
+        elif self._sandbox is not None:
+            self._sandbox.control(f"/refunds/{refund_id}/fail")
+
+    def dispute(self, intent_id: str, cents: int, *, is_inquiry: bool = False) -> str:
+        if self._fake is not None:
+            status = "warning_needs_response" if is_inquiry else "needs_response"
+            return self._fake.raise_dispute(intent_id, cents, status).id
+        assert self._sandbox is not None
+        made = self._sandbox.control("/disputes", payment_intent=intent_id, amount=cents, is_inquiry=is_inquiry)
+        return str(made["id"])
+
+    def becomes(self, dispute_id: str, status: str) -> None:
+        if self._fake is not None:
+            self._fake.change_dispute(dispute_id, {"escalated": "needs_response"}.get(status, status))
+        elif self._sandbox is not None:
+            self._sandbox.control(f"/disputes/{dispute_id}/{status}")
+
+
+Paid = tuple[PaymentGateway, Elsewhere, str]
+
+
+@pytest.fixture
+def paid(gateway_and_pay: tuple[PaymentGateway, Pay], request: pytest.FixtureRequest) -> Paid:
+    """A payment of 140.00, and those who can take it back."""
+    gateway, pay = gateway_and_pay
+    intent = gateway.create_intent(call())
+    pay(intent.id)
+    if isinstance(gateway, FakeGateway):
+        return gateway, Elsewhere(gateway, None), intent.id
+    return gateway, Elsewhere(None, request.getfixturevalue("sandbox")), intent.id
+
+
+def refund_of(intent_id: str, cents: int, key: str = "installation:refund:1") -> StoredCall:
+    given = {"payment_intent": intent_id, "amount": cents, "metadata": {REFUND_MARK: key, "request_id": "r1"}}
+    return StoredCall(given, key, stripe.api_version)
+
+
+def test_a_refund_carries_what_was_asked_for(paid: Paid) -> None:
+    gateway, _, intent_id = paid
+    refund = gateway.create_refund(refund_of(intent_id, 3_500))
+    assert (refund.payment_intent_id, refund.amount_cents, refund.currency) == (intent_id, 3_500, "eur")
+    assert (refund.status, refund.mark, refund.failure_reason) == ("succeeded", "installation:refund:1", None)
+    assert gateway.list_refunds(intent_id) == [refund]
+
+
+def test_the_same_key_gives_the_same_refund(paid: Paid) -> None:
+    gateway, _, intent_id = paid
+    first, second = (gateway.create_refund(refund_of(intent_id, 3_500)) for _ in range(2))
+    assert first == second
+    other = gateway.create_refund(refund_of(intent_id, 3_500, "installation:refund:2"))
+    assert [one.id for one in gateway.list_refunds(intent_id)] == [first.id, other.id]
+
+
+def test_more_than_was_paid_is_refused(paid: Paid) -> None:
+    gateway, _, intent_id = paid
+    gateway.create_refund(refund_of(intent_id, 7_000))
+    with pytest.raises(words.InvalidRequestError):
+        gateway.create_refund(refund_of(intent_id, 7_001, "installation:refund:2"))
+
+
+def test_a_refund_of_the_dashboard_is_listed_without_a_mark(paid: Paid) -> None:
+    gateway, elsewhere, intent_id = paid
+    refund_id = elsewhere.refund(intent_id, 3_500, "pending")
+    (refund,) = gateway.list_refunds(intent_id)
+    assert (refund.id, refund.status, refund.mark) == (refund_id, "pending", None)
+
+
+def test_a_refund_that_failed_says_why_and_can_be_made_again(paid: Paid) -> None:
+    gateway, elsewhere, intent_id = paid
+    elsewhere.fail(gateway.create_refund(refund_of(intent_id, 14_000)).id)
+    (refund,) = gateway.list_refunds(intent_id)
+    assert (refund.status, refund.failure_reason) == ("failed", "expired_or_canceled_card")
+    assert gateway.create_refund(refund_of(intent_id, 14_000, "installation:refund:2")).status == "succeeded"
+
+
+def test_refunds_of_other_payments_are_not_listed(paid: Paid) -> None:
+    gateway, _, intent_id = paid
+    gateway.create_refund(refund_of(intent_id, 3_500))
+    other = gateway.create_intent(call("installation:create:2"))
+    assert gateway.list_refunds(other.id) == []
+
+
+def test_a_dispute_is_found_as_it_is_now(paid: Paid) -> None:
+    gateway, elsewhere, intent_id = paid
+    dispute_id = elsewhere.dispute(intent_id, 14_000)
+    found = gateway.retrieve_dispute(dispute_id)
+    assert (found.payment_intent_id, found.amount_cents, found.status) == (intent_id, 14_000, "needs_response")
+    elsewhere.becomes(dispute_id, "won")
+    assert gateway.retrieve_dispute(dispute_id).status == "won"
+
+
+def test_a_disputed_payment_is_not_refunded_and_one_that_is_asked_about_is(paid: Paid) -> None:
+    """A bank that has taken the money back takes no refund; an inquiry is best answered with one."""
+    gateway, elsewhere, intent_id = paid
+    inquiry = elsewhere.dispute(intent_id, 14_000, is_inquiry=True)
+    assert gateway.retrieve_dispute(inquiry).status == "warning_needs_response"
+    gateway.create_refund(refund_of(intent_id, 3_500))
+    elsewhere.becomes(inquiry, "escalated")
+    with pytest.raises(words.InvalidRequestError):
+        gateway.create_refund(refund_of(intent_id, 3_500, "installation:refund:2"))
+
+
+def test_a_dispute_fails_the_refund_that_was_on_its_way(paid: Paid) -> None:
+    gateway, elsewhere, intent_id = paid
+    elsewhere.refund(intent_id, 3_500, "pending")
+    elsewhere.dispute(intent_id, 10_500)
+    (refund,) = gateway.list_refunds(intent_id)
+    assert (refund.status, refund.failure_reason) == ("failed", "charge_for_pending_refund_disputed")
+
+
+def test_a_dispute_that_is_not_there_is_an_invalid_request(paid: Paid) -> None:
+    with pytest.raises(words.InvalidRequestError):
+        paid[0].retrieve_dispute("du_unknown")
+
+
+def test_a_dispute_says_what_was_taken_and_when_evidence_is_due(sandbox: Sandbox, real: StripeGateway) -> None:
+    """The bank's withdrawal, without its fee; given back, it is nothing."""
+    intent = real.create_intent(call())
+    _pay(sandbox, intent.id)
+    dispute_id = sandbox.control("/disputes", payment_intent=intent.id, amount=14_000, reason="general")["id"]
+    found = real.retrieve_dispute(dispute_id)
+    assert (found.withdrawn_cents, found.reason, found.currency) == (14_000, "general", "eur")
+    assert found.evidence_due_at is not None
+    assert timedelta(days=8) <= found.evidence_due_at - found.created_at <= timedelta(days=9)
+    sandbox.control(f"/disputes/{dispute_id}/won")
+    assert real.retrieve_dispute(dispute_id).withdrawn_cents == 0
+
+
+def test_a_list_of_refunds_turns_the_pages_and_begins_with_the_oldest(
+    sandbox: Sandbox, real: StripeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("billing.stripe_gateway.PAGE", 2)
+    intent = real.create_intent(call())
+    _pay(sandbox, intent.id)
+    made = [real.create_refund(refund_of(intent.id, 100, f"installation:refund:{number}")).id for number in range(5)]
+    assert [one.id for one in real.list_refunds(intent.id)] == made
+
+
+@pytest.mark.parametrize("trouble", [{"status": 500, "stored": False}, {"cut": True}, {"cut": "body"}], ids=json.dumps)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_after_a_trouble_the_same_key_makes_one_refund(
+    sandbox: Sandbox, real: StripeGateway, trouble: dict[str, Any], when: str
+) -> None:
+    intent = real.create_intent(call())
+    _pay(sandbox, intent.id)
+    sandbox.fault(trouble, when=when, path="/v1/refunds")
+    refund = real.create_refund(refund_of(intent.id, 3_500))
+    assert [one.id for one in real.list_refunds(intent.id)] == [refund.id]
 
 
 def test_an_intent_is_found_by_its_mark_and_time(gateway_and_pay: tuple[PaymentGateway, Pay]) -> None:

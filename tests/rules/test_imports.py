@@ -19,13 +19,14 @@ LIBRARIES = {
     "tenacity": ("billing/retry.py",),
     "cryptography": ("billing/secrets.py",),
     "dotenv": ("billing/config.py",),
+    "reportlab": ("billing/receipts/",),
 }
 OUR_OWN = {
     "billing.sandbox": ("billing/sandbox/",),
     "billing.local": ("billing/local/", "billing/cli/"),
     "billing.cli": ("billing/cli/",),
     "billing.stripe_gateway": ("workers/",),
-    "billing.purchases.lifecycle": ("billing/purchases/",),
+    "billing.purchases.lifecycle": ("billing/purchases/", "billing/refunds/", "billing/disputes/"),
     "tests": (),
 }
 

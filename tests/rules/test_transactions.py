@@ -17,7 +17,13 @@ PURCHASE_STATE = re.compile(
     r"\bUPDATE\s+purchase\b[^;\"]*?\bSET\b(?:(?!\bFROM\b|\bWHERE\b)[^;\"])*?\bstate\s*=", re.IGNORECASE
 )
 
-MOVERS = ("billing/purchases/lifecycle.py", "billing/purchases/calls.py", "billing/webhooks/settle.py")
+MOVERS = (
+    "billing/purchases/lifecycle.py",
+    "billing/purchases/calls.py",
+    "billing/webhooks/settle.py",
+    "billing/refunds/outcomes.py",
+    "billing/disputes/found.py",
+)
 """Where a state is assigned: `move_to` for purchases, and the endings of a call and of an event."""
 
 SET_BASED_MOVERS = ("billing/purchases/completion.py",)

@@ -14,6 +14,8 @@ from typing import Any
 from billing import work
 from billing.consumptions import drain as drain_acts
 from billing.purchases import payment
+from billing.refunds import send as refunding
+from billing.staff import perform
 from billing.webhooks import drain
 from workers.app import app
 
@@ -27,6 +29,10 @@ POINTS: dict[str, tuple[ModuleType | type, str, int]] = {
     "after the events' commit": (drain, "_work_together", 1),
     "after the acts' claim": (work, "claim_batch", 1),
     "after the acts' commit": (drain_acts, "_work_together", 1),
+    "after the staff act's commit": (perform, "repeated", 1),
+    "before the refund's call": (refunding, "repeated", 1),
+    "after Stripe's refund": (refunding.Sending, "pursue", 1),
+    "after the refund's commit": (refunding, "repeated", 2),
 }
 """Where in the code, and after which call of it."""
 

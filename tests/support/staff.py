@@ -8,12 +8,14 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 
+from billing.cli.acts import Accept
 from billing.cli.reading import ask_at
 from billing.db import Begin
 from billing.expiry.sweep import start_sweep, sweep_lots
 from billing.ids import new_id
 from billing.messages import FollowUp, PerformStaffAct
 from billing.models import HourLot, StaffAct
+from billing.refunds.quote import Policy
 from billing.staff.accept import AcceptedAct, ActRequest, accept_act
 from billing.staff.perform import perform_act
 from billing.staff.wishes import Wish
@@ -32,8 +34,11 @@ class StaffRoom:
     url: str
     now: datetime
     leases: UnrenewedLeases = field(default_factory=UnrenewedLeases)
+    policy: Policy = field(default_factory=Policy)
 
-    def accept(self, wish: Wish, *, key: str | None = None, body: bytes = b"body", **facts: Any) -> AcceptedAct:
+    def accept(
+        self, wish: Wish, *, key: str | None = None, body: bytes = b"body", by: Accept = accept_act, **facts: Any
+    ) -> AcceptedAct:
         """As the door does it."""
         given: dict[str, Any] = {
             "id": new_id(),
@@ -45,10 +50,11 @@ class StaffRoom:
             **facts,
         }
         request = ActRequest(wish=wish, idempotency_key=key, body_hash=body if key else None, **given)
-        return ask_at(self.url, lambda connection: accept_act(connection, request))
+        return ask_at(self.url, lambda connection: by(connection, request))
 
     def perform(self, act_id: UUID) -> list[FollowUp]:
-        return [*perform_act(self.begin, self.leases, PerformStaffAct(act_id=act_id), zone=LISBON, now=self.now)]
+        message, refunds = PerformStaffAct(act_id=act_id), self.policy
+        return [*perform_act(self.begin, self.leases, message, zone=LISBON, refunds=refunds, now=self.now)]
 
     def do(self, wish: Wish) -> StaffAct:
         """Accepted and worked."""

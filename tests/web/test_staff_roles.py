@@ -12,6 +12,8 @@ from web.app import create_app
 from web.paths import PREFIXES
 
 STAFF = frozenset({"staff", "admin"})
+ADMIN = frozenset({"admin"})
+SERVICE = frozenset({"service"})
 
 RULES = {
     ("POST", "admin/packages/{transaction_id}/extend/"): STAFF,
@@ -20,10 +22,24 @@ RULES = {
     ("GET", "admin/expired-packages/"): STAFF,
     ("GET", "admin/packages-expiring-soon/"): STAFF,
     ("GET", "admin/payments/audit-log/"): STAFF,
-    ("GET", "admin/payments/audit-log/{act_id}/"): STAFF,
+    ("GET", "admin/payments/audit-log/{act_id}/"): STAFF | SERVICE,
+    ("POST", "admin/payments/refunds/"): ADMIN,
+    ("GET", "admin/payments/refunds/"): STAFF,
+    ("GET", "admin/payments/refunds/quote/"): STAFF,
+    ("GET", "admin/payments/refunds/{refund_id}/"): STAFF,
+    ("GET", "admin/payments/disputes/"): STAFF,
+    ("GET", "admin/payments/disputes/{dispute_id}/"): STAFF,
+    ("POST", "admin/receipts/{receipt_id}/invoice/"): ADMIN | SERVICE,
 }
 ROLES = ("student", "guardian", "service", "staff", "admin")
-BODY = {"extension_days": 1, "transaction_ids": [999], "reason": "A test of who may.", "grace_hours": 8760}
+BODY = {
+    "extension_days": 1,
+    "transaction_ids": [999],
+    "transaction_id": 999,
+    "invoice_ref": "FT 1",
+    "reason": "A test of who may.",
+    "grace_hours": 8760,
+}
 
 
 def routes_of_staff(settings: Settings) -> set[tuple[str, str]]:
@@ -43,8 +59,9 @@ def test_every_route_of_staff_has_its_rule(settings: Settings) -> None:
 
 @pytest.mark.parametrize(("method", "path"), RULES)
 def test_only_whom_the_rule_names_comes_in(shared_client: TestClient, tokens: Tokens, method: str, path: str) -> None:
-    address = API + path.format(transaction_id=999, act_id=new_id())
-    asked: dict[str, Any] = {"json": BODY} if method == "POST" else {}
+    ids = {name: new_id() for name in ("act_id", "refund_id", "dispute_id", "receipt_id")}
+    address = API + path.format(transaction_id=999, **ids)
+    asked: dict[str, Any] = {"json": BODY} if method == "POST" else {"params": {"transaction_id": 999}}
 
     def status(headers: dict[str, str]) -> tuple[int, str]:
         answer = shared_client.request(method, address, headers=headers, **asked)

@@ -13,7 +13,9 @@ from billing.config import Settings
 from billing.ids import new_id
 from billing.messages import (
     MESSAGES,
+    AskStripe,
     AuditBalances,
+    CloseAbandoned,
     EventsWaiting,
     HoursWaiting,
     LapseHolds,
@@ -21,11 +23,14 @@ from billing.messages import (
     Message,
     PerformStaffAct,
     PreparePayment,
+    ReceiptsWaiting,
     SendNotification,
+    SendRefund,
     StartLateSweep,
     StartNightlySweep,
     SweepLots,
     WarnStudents,
+    WatchDisputes,
 )
 from workers.envelope import MOST_BYTES, complaint, complaint_about_item
 from workers.hints import Publisher
@@ -42,6 +47,11 @@ SAMPLES: dict[type[Message], Message] = {
     SweepLots: SweepLots(run_id=1),
     WarnStudents: WarnStudents(),
     SendNotification: SendNotification(notification_id=new_id()),
+    SendRefund: SendRefund(refund_id=new_id()),
+    AskStripe: AskStripe(mark_id=1),
+    ReceiptsWaiting: ReceiptsWaiting(),
+    CloseAbandoned: CloseAbandoned(),
+    WatchDisputes: WatchDisputes(),
     AuditBalances: AuditBalances(),
 }
 

@@ -13,6 +13,7 @@ from web.openapi.operation import Answer, Operation
 from web.openapi.operations import OPERATIONS
 from web.openapi.parameters import REQUEST_ID
 from web.openapi.problems import problem_answers
+from web.openapi.receipts import PDF
 from web.paths import PREFIXES
 
 DESCRIPTION = f"""
@@ -65,6 +66,7 @@ TAGS = {
 
 TEXTS = {
     "application/json": {"schema": {"type": "object"}},
+    **PDF,
     "text/html": {"schema": {"type": "string"}},
     "text/plain": {"schema": {"type": "string"}, "examples": {"answer": {"value": METRICS}}},
     "text/event-stream": {

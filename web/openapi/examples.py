@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from web.openapi import answers as shapes
 from web.openapi.hour_examples import HOUR_EXAMPLES
+from web.openapi.receipts import RECEIPT_EXAMPLES
 from web.openapi.staff_examples import STAFF_EXAMPLES
 from web.schemas import PurchaseBody
 
@@ -142,6 +143,7 @@ EXAMPLES: Mapping[type[BaseModel], Mapping[str, Any]] = {
     shapes.PackagePage: _page({**PACKAGE, "consumption": [TAKEN]}),
     shapes.EntryPage: _page(ENTRY, explanation=EXPLANATION),
     shapes.BookingCheck: BOOKING,
+    **RECEIPT_EXAMPLES,
     **HOUR_EXAMPLES,
     **STAFF_EXAMPLES,
     shapes.WebhookReceived: {"received": True},

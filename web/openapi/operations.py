@@ -20,7 +20,9 @@ from web.openapi.operation import (
     Security,
 )
 from web.openapi.parameters import told
+from web.openapi.receipts import RECEIPTS
 from web.openapi.staff import STAFF
+from web.openapi.staff_money import STAFF_MONEY
 from web.paths import PREFIX
 from web.schemas import PurchaseBody
 
@@ -270,4 +272,4 @@ SYSTEM: Operations = {
     ),
 }
 
-OPERATIONS: Operations = {**PURCHASES, **PLANS, **BALANCES, **HOURS, **STAFF, **SYSTEM}
+OPERATIONS: Operations = {**PURCHASES, **PLANS, **BALANCES, **RECEIPTS, **HOURS, **STAFF, **STAFF_MONEY, **SYSTEM}

@@ -94,7 +94,7 @@ STAFF: Operations = {
     ("GET", f"{ADMIN}payments/audit-log/{{act_id}}/"): Operation(
         "readStaffAct",
         "What became of an act",
-        "Done or refused, or not decided yet.",
+        "Done or refused, or not decided yet. The role `service` sees what it asked for itself.",
         {200: Answer("The act.", shapes.StaffActRow)},
         (*FOR_STAFF, "not_found"),
         "staff",

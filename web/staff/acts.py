@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -28,15 +29,27 @@ from web.prefer import applied, wait_seconds
 Shown = Callable[[ActView], Awaitable[Mapping[str, Any]]]
 """What a done act brought, as its caller wants to see it."""
 
+Accept = Callable[[AsyncConnection, ActRequest], Awaitable[AcceptedAct]]
+
 STATUSES: Mapping[str, int] = {"not_found": 404}
 """Of refusals; every other one is about the state that something is in: 409."""
 
 
 async def staff_member(door: Door, request: Request) -> Identity:
     """Raises HttpError 401 without a token, 403 for everybody else's."""
+    return await somebody_of(door, request, Role.STAFF, Role.ADMIN, words="This is for staff only.")
+
+
+async def admin(door: Door, request: Request) -> Identity:
+    """Who may move money. Raises HttpError 401 or 403."""
+    return await somebody_of(door, request, Role.ADMIN, words="This is for administrators only.")
+
+
+async def somebody_of(door: Door, request: Request, *roles: Role, words: str) -> Identity:
+    """Raises HttpError 401 without a token, 403 with these words where it has none of the roles."""
     identity = await door.callers.required(request)
-    if not identity.is_any_of(Role.STAFF, Role.ADMIN):
-        raise HttpError(403, "permission_denied", "This is for staff only.")
+    if not identity.is_any_of(*roles):
+        raise HttpError(403, "permission_denied", words)
     return identity
 
 
@@ -46,14 +59,21 @@ class StaffActs:
 
     async def ask(self, request: Request, who: Identity, wish: Wish, reason: str, shown: Shown) -> Response:
         """The answer to a wish that was found good."""
-        asked = self._asked(request, who, wish, reason)
-        accepted = await self._door.change(lambda connection: accept_act(connection, asked))
-        if not accepted.is_replay:
-            self._door.hints.send(PerformStaffAct(act_id=accepted.id))
+        accepted = await self.accept(request, who, wish, reason)
         wait = wait_seconds(request)
         if wait is None:
-            return _marked(_later(accepted), accepted)
-        return _marked(applied(await self._waited(request, accepted, wait, shown), wait), accepted)
+            return marked(_later(accepted), accepted)
+        return marked(applied(await self._waited(request, accepted, wait, shown), wait), accepted)
+
+    async def accept(
+        self, request: Request, who: Identity, wish: Wish, reason: str, accept: Accept = accept_act
+    ) -> AcceptedAct:
+        """Committed, and on its way to a worker."""
+        asked = self._asked(request, who, wish, reason)
+        accepted = await self._door.change(lambda connection: accept(connection, asked))
+        if not accepted.is_replay:
+            self._door.hints.send(PerformStaffAct(act_id=accepted.id))
+        return accepted
 
     def _asked(self, request: Request, who: Identity, wish: Wish, reason: str) -> ActRequest:
         key = idempotency_key(request)
@@ -80,7 +100,7 @@ class StaffActs:
             with suppress(TransientError):
                 act = await self._read(accepted.id)
                 if act is not None and act.state is ActState.REFUSED:
-                    raise refusal_of(act, wait)
+                    raise refusal(act.error_type, act.error_message, wait)
                 if act is not None and act.state is ActState.DONE:
                     return Json({"success": True, **await shown(act)})
         return _later(accepted)
@@ -89,10 +109,10 @@ class StaffActs:
         return await self._door.ask(lambda connection: find_act(connection, act_id))
 
 
-def refusal_of(act: ActView, wait: int) -> HttpError:
-    error_type = act.error_type or ""
-    message = act.error_message or "It was refused."
-    return HttpError(STATUSES.get(error_type, 409), error_type, message, headers={"Preference-Applied": f"wait={wait}"})
+def refusal(error_type: str | None, message: str | None, wait: int) -> HttpError:
+    word = error_type or ""
+    told = {"Preference-Applied": f"wait={wait}"}
+    return HttpError(STATUSES.get(word, 409), word, message or "It was refused.", headers=told)
 
 
 def _later(accepted: AcceptedAct) -> Response:
@@ -101,7 +121,7 @@ def _later(accepted: AcceptedAct) -> Response:
     return Json(content, 202, {"Location": path, "Retry-After": "1"})
 
 
-def _marked(answer: Response, accepted: AcceptedAct) -> Response:
+def marked(answer: Response, accepted: AcceptedAct) -> Response:
     if accepted.is_replay:
         answer.headers["Idempotent-Replayed"] = "true"
     return answer

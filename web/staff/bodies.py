@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, StrictStr, WithJsonSchema
 
-from billing.staff.wishes import LONGEST_DAYS, LONGEST_GRACE_HOURS, MOST_PACKAGES
-from web.schemas import Body
+from billing.staff.wishes import LONGEST_DAYS, LONGEST_GRACE_HOURS, LONGEST_INVOICE_REF, MOST_PACKAGES
+from web.schemas import AS_PRICE, Body, Cents
 
 REASON_LENGTH = 500
 LARGEST_ID = 2**63 - 1
@@ -38,6 +38,19 @@ def _grace_hours(value: object) -> int | None:
     if not 0 <= grace_hours <= LONGEST_GRACE_HOURS:
         raise ValueError(f"must be from 0 to {LONGEST_GRACE_HOURS}")
     return grace_hours
+
+
+def _transaction_id(value: object) -> int:
+    """Beyond the range of these numbers there is no purchase, and 0 names none either."""
+    number = _whole(value)
+    return number if 0 < number <= LARGEST_ID else 0
+
+
+def _invoice_ref(value: str) -> str:
+    ref = value.strip()
+    if not 0 < len(ref) <= LONGEST_INVOICE_REF or not ref.isprintable():
+        raise ValueError(f"must have 1 to {LONGEST_INVOICE_REF} visible characters")
+    return ref
 
 
 def _flag(value: object) -> bool:
@@ -75,10 +88,27 @@ AS_IDS = {
     "description": "One that comes twice counts once.",
 }
 
+AS_INVOICE_REF = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": LONGEST_INVOICE_REF,
+    "description": "Visible characters; it is trimmed.",
+}
+AS_REFUND = {
+    "description": "In euros; absent: all that can be given back.",
+    "anyOf": [*AS_PRICE["anyOf"], {"type": "null"}],
+}
+
 Reason = Annotated[StrictStr, AfterValidator(_reason), WithJsonSchema(AS_REASON)]
 Days = Annotated[int, BeforeValidator(_days), WithJsonSchema(AS_DAYS)]
 GraceHours = Annotated[int | None, BeforeValidator(_grace_hours), WithJsonSchema(AS_GRACE)]
 Flag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"type": "boolean"})]
+TransactionId = Annotated[
+    int,
+    BeforeValidator(_transaction_id),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": LARGEST_ID}),
+]
+InvoiceRef = Annotated[StrictStr, AfterValidator(_invoice_ref), WithJsonSchema(AS_INVOICE_REF)]
 TransactionIds = Annotated[tuple[int, ...], BeforeValidator(_transaction_ids), WithJsonSchema(AS_IDS)]
 
 
@@ -102,3 +132,17 @@ class ProcessExpiredBody(Body):
     grace_hours: GraceHours = None
     dry_run: Flag = False
     reason: Reason | None = None
+
+
+class RefundPurchaseBody(Body):
+    transaction_id: TransactionId
+    refund_amount: Annotated[Cents | None, WithJsonSchema(AS_REFUND)] = None
+    """Held in cents, once it is read."""
+    reason: Reason
+
+
+class InvoiceBody(Body):
+    """The name that an invoicing system gave to the payment's invoice."""
+
+    invoice_ref: InvoiceRef
+    reason: Reason
