@@ -27,7 +27,7 @@ def answered(app: Any) -> Iterator[tuple[str, str]]:
         assert route.methods, f"{route.path} takes any method"
         path = route.path.replace(":uuid}", "}")
         assert ":" not in path, f"{path} takes a parameter of another kind"
-        yield from ((method, path) for method in route.methods - {"HEAD"})
+        yield from ((method, path) for method in sorted(route.methods - {"HEAD"}))
 
 
 def undocumented(routes: set[tuple[str, str]]) -> set[tuple[str, str]]:
