@@ -28,7 +28,7 @@ def document() -> dict[str, Any]:
 def operations() -> Iterator[tuple[str, str, Spec]]:
     """Method, path, and what is said of them."""
     for path, item in document()["paths"].items():
-        for method in METHODS & item.keys():
+        for method in sorted(METHODS & item.keys()):
             yield method.upper(), path, item[method]
 
 
