@@ -38,9 +38,14 @@ def command_line(names: Iterable[str]) -> typer.Typer:
 
 
 def main() -> None:
+    """The script: what a use case did is told by the command itself, so that its log has troubles only."""
+    logs.configure("command", level=logging.WARNING)
+    run()
+
+
+def run() -> None:
     """Exit status: 0 done, 1 failed with one line a problem, 2 wrong usage."""
     asked = [word for word in sys.argv[1:2] if word in COMMANDS]
-    logs.configure("command", level=logging.WARNING)  # what a use case did is told by the command itself
     try:
         command_line(asked or COMMANDS)()
     except ConfigurationError as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from billing import cli
 from billing.config import Settings
@@ -33,8 +34,8 @@ def billing(
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(sys, "argv", ["billing", *words])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
+        with capture_logs(), pytest.raises(SystemExit) as ended:  # the script keeps them from the command's words
+            cli.run()
         said = capsys.readouterr()
         return Said(ended.value.code or 0, said.out, said.err)
 

@@ -31,7 +31,7 @@ def _stack(
 ) -> Iterator[Stack]:
     postgres.create_database("clock", template=TEMPLATE)
     folder: Path = tmp_path_factory.mktemp("clock")
-    processes = ("sandbox", "web", "payments", "webhooks", "hours")
+    processes = ("sandbox", "web", "payments", "webhooks", "hours", "maintenance")
     with running_stack(postgres, valkey, folder, *processes, DATABASE_URL=postgres.url("clock")) as running:
         yield running
 

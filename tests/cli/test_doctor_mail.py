@@ -8,6 +8,7 @@ import pytest
 from billing.cli.doctor.findings import Finding, Health
 from billing.cli.doctor.mail import mail_findings
 from billing.config import AppEnv, Settings
+from billing.errors import ConfigurationError
 from billing.local.ports import free_port
 from tests.support.environment import make_settings
 from tests.support.mail import MailServerOfTests, running_mail_server, write_certificate
@@ -47,11 +48,16 @@ def test_a_password_that_is_not_taken_is_red(settings: Settings, server: MailSer
     assert said(settings, server.url("user:canary@")).health is Health.RED
 
 
-@pytest.mark.parametrize("query", ["", "?from=nobody"])
-def test_a_server_that_is_away_and_an_address_that_is_none_are_red(settings: Settings, query: str) -> None:
-    finding = said(settings, f"smtp://user:canary@127.0.0.1:{free_port()}/{query}")
+def test_a_server_that_is_away_is_red(settings: Settings) -> None:
+    finding = said(settings, f"smtp://user:canary@127.0.0.1:{free_port()}/")
     assert finding.health is Health.RED
     assert finding.mend
+
+
+def test_a_sender_that_is_no_address_stops_the_boot(settings: Settings) -> None:
+    """Found by the first mail, it would have kept a worker from everything else."""
+    with pytest.raises(ConfigurationError, match=r"MAIL_URL: the sender .* write \?from="):
+        said(settings, f"smtp://user:canary@127.0.0.1:{free_port()}/?from=nobody")
 
 
 @pytest.mark.parametrize(("environment", "health"), [("development", Health.OK), ("production", Health.WARNING)])

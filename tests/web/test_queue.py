@@ -15,7 +15,8 @@ from starlette.testclient import TestClient
 from billing.broker import hint_key, task_arguments
 from billing.config import Settings
 from billing.ids import new_id
-from billing.messages import MESSAGES, AuditBalances, EventsWaiting, LinkStudent, Message, PreparePayment
+from billing.messages import MESSAGES, EventsWaiting, LinkStudent, Message, PreparePayment
+from tests.support.messages import SAMPLES
 from tests.support.servers import running_valkey
 from tests.web.support import buy, deliver
 from web import queue
@@ -24,13 +25,6 @@ from web.queue import HintQueue
 from workers.envelope import complaint, complaint_about_item
 
 AWAY = "redis://127.0.0.1:1/0"
-
-SAMPLES: dict[type[Message], Message] = {
-    PreparePayment: PreparePayment(purchase_id=new_id()),
-    EventsWaiting: EventsWaiting(),
-    LinkStudent: LinkStudent(link_id=new_id()),
-    AuditBalances: AuditBalances(),
-}
 
 
 @contextmanager
