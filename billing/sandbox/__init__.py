@@ -23,12 +23,20 @@ Test control, JSON in and out, no key, from this machine only; see `control/` fo
                                   {"status", "body", "headers", "stored"}, {"delay_seconds"}, {"cut": true | "body"},
                                   {"html_200": true}; "path" is a regular expression, searched
     GET    /_sandbox/requests     the API's recent requests; DELETE forgets them
-    POST   /_sandbox/3ds/{payment_intent}/approve or /refuse; GET /_sandbox/3ds/{payment_intent} is the buyer's page
+    POST   /_sandbox/3ds/{intent}/approve or /refuse, of a payment or a setup intent; GET /_sandbox/3ds/{intent} is
+                                  the buyer's page
     POST   /_sandbox/refunds      {"payment_intent" or "charge", "amount", "reason", "status"}: made in the dashboard,
                                   without metadata; with a "status" of pending or requires_action it stays so
     POST   /_sandbox/refunds/{id}/succeed; /_sandbox/refunds/{id}/fail {"failure_reason"}, also after it succeeded
     POST   /_sandbox/disputes     {"payment_intent" or "charge", "amount", "reason", "is_inquiry"}
     POST   /_sandbox/disputes/{id}/won, /lost, /funds_reinstated; of an inquiry /warning_closed, /escalated
     POST   /_sandbox/fraud_warnings {"payment_intent" or "charge", "fraud_type"}
+    POST   /_sandbox/payment_methods/{id}/renew {"exp_month", "exp_year", "last4"}: the bank's new card in place of
+                                  the old one (payment_method.automatically_updated)
     GET    /_sandbox/stripe.js    stands in for Stripe.js in a checkout page; see `pages/stripe.js`
+
+Subscriptions renew by the sandbox's clock: `invoice.upcoming` a week before, `customer.subscription.updated` and
+`invoice.created` at the period's end, `invoice.finalized` and the payment an hour later, tries again 1, 3 and 5 days
+after each other, then `customer.subscription.deleted`. An incomplete one expires after 23 hours. What is done late,
+because time was moved past it, is dated when it was due; its events are dated when they are recorded.
 """

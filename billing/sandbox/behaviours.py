@@ -63,7 +63,8 @@ class Behaviour:
     """`challenge` is when the bank asks the buyer: never, only while he is there to be asked, or always.
 
     `complaint` is what the buyer tells his bank as soon as he has paid, `is_reported_as_fraud` what the bank tells
-    Stripe then, and `refunding` how a refund to this method goes.
+    Stripe then, and `refunding` how a refund to this method goes. `is_kept_at_first`: the failure comes with a
+    payment only, not when the method is kept for later.
     """
 
     number: str
@@ -77,6 +78,12 @@ class Behaviour:
     complaint: Complaint | None = None
     is_reported_as_fraud: bool = False
     refunding: Refunding = "at_once"
+    is_kept_at_first: bool = False
+
+    @property
+    def failure_of_setup(self) -> Failure | None:
+        """A bank debit is not tried before it is used."""
+        return None if self.is_kept_at_first or self.type == "sepa_debit" else self.failure
 
 
 def _debit(iban: str, *, failure: Failure | None = None, extra_seconds: int = 0) -> Behaviour:
@@ -113,14 +120,14 @@ TEST_METHODS: Mapping[str, Behaviour] = {
     "pm_card_chargeDeclinedIncorrectCvc": Behaviour("4000000000000127", failure=WRONG_CVC),
     "pm_card_chargeDeclinedProcessingError": Behaviour("4000000000000119", failure=PROCESSING_ERROR),
     "pm_card_chargeDeclinedVelocityLimitExceeded": Behaviour("4000000000006975", failure=VELOCITY),
-    "pm_card_chargeCustomerFail": Behaviour("4000000000000341", failure=DECLINED),
+    "pm_card_chargeCustomerFail": Behaviour("4000000000000341", failure=DECLINED, is_kept_at_first=True),
     "pm_card_authenticationRequiredOnSetup": Behaviour("4000002500003155", challenge="buyer_present", country="FR"),
     "pm_card_authenticationRequired": Behaviour("4000002760003184", challenge="always", country="DE"),
     "pm_card_authenticationRequiredSetupForOffSession": Behaviour(
         "4000003800000446", challenge="buyer_present", country="HU"
     ),
     "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": Behaviour(
-        "4000008260003178", challenge="always", failure=INSUFFICIENT_FUNDS, country="GB"
+        "4000008260003178", challenge="always", failure=INSUFFICIENT_FUNDS, country="GB", is_kept_at_first=True
     ),
     "pm_card_threeDSecure2Required": Behaviour("4000000000003220", challenge="always"),
     "pm_card_threeDSecureRequired": Behaviour("4000000000003063", challenge="always"),

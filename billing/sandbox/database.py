@@ -54,9 +54,10 @@ CREATE TABLE IF NOT EXISTS schedule (
     subject TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS schedule_due ON schedule (due);
+CREATE TABLE IF NOT EXISTS detached (payment_method TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value REAL NOT NULL);
 """
-TABLES = ("objects", "events", "deliveries", "idempotency", "schedule", "settings")
+TABLES = ("objects", "events", "deliveries", "idempotency", "schedule", "detached", "settings")
 _SETTINGS = ("journal_mode = WAL", "synchronous = OFF", "busy_timeout = 2000")
 
 

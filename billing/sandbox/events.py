@@ -26,8 +26,12 @@ class Events:
         self._deliveries = deliveries
 
     def record(self, origin: Origin, event_type: str, subject: Body, before: Body | None = None) -> None:
-        """`before` holds the former values of what changed, for events of an update."""
-        event = _event(origin, event_type, self._clock.now(), subject, before)
+        """`before` holds the former values of what changed, for events of an update.
+
+        Dated when it is recorded, also where the clock is held at an appointment: whoever reads on from the newest
+        event misses none.
+        """
+        event = _event(origin, event_type, int(self._clock.exact()), subject, before)
         self._database.run(
             "INSERT INTO events (id, type, created, body) VALUES (?, ?, ?, ?)",
             event["id"],

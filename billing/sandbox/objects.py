@@ -13,7 +13,10 @@ Body = dict[str, Any]
 
 @dataclass
 class Stored:
-    """An object and what Stripe knows about it and never shows: how its test payment method behaves."""
+    """An object and what Stripe knows about it and never shows: how its test payment method behaves.
+
+    The behaviour of an intent that collects an invoice is the invoice's id, and the other way round.
+    """
 
     body: Body
     behaviour: str | None = None
@@ -25,6 +28,12 @@ class Stored:
     @property
     def kind(self) -> str:
         return str(self.body["object"])
+
+    @property
+    def payment_intent(self) -> str | None:
+        """The intent that the object is found by."""
+        found: str | None = self.body.get("payment_intent") or self.body.get("payment", {}).get("payment_intent")
+        return found
 
     @classmethod
     def of(cls, row: Row) -> "Stored":
@@ -43,16 +52,17 @@ class Objects:
             stored.kind,
             created,
             stored.body.get("customer"),
-            stored.body.get("payment_intent"),
+            stored.payment_intent,
             orjson.dumps(stored.body).decode(),
             stored.behaviour,
         )
 
     def save(self, stored: Stored) -> None:
         self._database.run(
-            "UPDATE objects SET customer = ?, body = ? WHERE id = ?",
+            "UPDATE objects SET customer = ?, body = ?, behaviour = ? WHERE id = ?",
             stored.body.get("customer"),
             orjson.dumps(stored.body).decode(),
+            stored.behaviour,
             stored.id,
         )
 
@@ -64,6 +74,22 @@ class Objects:
             charge["payment_intent"],
             kind,
             charge["id"],
+        )
+        return [Stored.of(row) for row in rows]
+
+    def of_customer(self, kind: str, customer: str) -> list[Stored]:
+        """The oldest first."""
+        rows = self._database.rows(
+            "SELECT body, behaviour FROM objects WHERE customer = ? AND kind = ? ORDER BY seq", customer, kind
+        )
+        return [Stored.of(row) for row in rows]
+
+    def of_invoice(self, invoice_id: str) -> list[Stored]:
+        """What was or is to be paid on an invoice, which knows its intent."""
+        rows = self._database.rows(
+            "SELECT body, behaviour FROM objects WHERE kind = 'invoice_payment'"
+            " AND payment_intent = (SELECT behaviour FROM objects WHERE id = ?) ORDER BY seq",
+            invoice_id,
         )
         return [Stored.of(row) for row in rows]
 

@@ -12,6 +12,7 @@ class Appointment:
     seq: int
     action: str
     subject: str
+    due: float
 
 
 class Schedule:
@@ -20,16 +21,15 @@ class Schedule:
         self._clock = clock
 
     def add(self, action: str, subject: str, in_seconds: float) -> None:
-        self._database.run(
-            "INSERT INTO schedule (due, action, subject) VALUES (?, ?, ?)",
-            self._clock.exact() + in_seconds,
-            action,
-            subject,
-        )
+        self.add_at(action, subject, self._clock.exact() + in_seconds)
+
+    def add_at(self, action: str, subject: str, due: float) -> None:
+        self._database.run("INSERT INTO schedule (due, action, subject) VALUES (?, ?, ?)", due, action, subject)
 
     def next_due(self) -> Appointment | None:
         row = self._database.row(
-            "SELECT seq, action, subject FROM schedule WHERE due <= ? ORDER BY due, seq LIMIT 1", self._clock.exact()
+            "SELECT seq, action, subject, due FROM schedule WHERE due <= ? ORDER BY due, seq LIMIT 1",
+            self._clock.exact(),
         )
         return None if row is None else Appointment(*row)
 

@@ -6,13 +6,20 @@ from dataclasses import dataclass, field
 
 from billing.sandbox.account import Account
 from billing.sandbox.courier import Courier
-from billing.sandbox.resources import dispute_stages, payment_attempts, refund_outcomes
+from billing.sandbox.resources import dispute_stages, payment_attempts, refund_outcomes, renewals, subscription_ends
 
 ACTIONS: Mapping[str, Callable[[Account, str], None]] = {
     payment_attempts.SETTLE: payment_attempts.settle,
     refund_outcomes.SETTLE: refund_outcomes.settle,
     dispute_stages.JUDGE: dispute_stages.judge,
     dispute_stages.EXPIRE: dispute_stages.expire,
+    subscription_ends.EXPIRE: subscription_ends.expire,
+    subscription_ends.END: subscription_ends.end_as_planned,
+    renewals.UPCOMING: renewals.announce,
+    renewals.RENEW: renewals.renew,
+    renewals.FINALIZE: renewals.finalize,
+    renewals.RETRY: renewals.retry,
+    renewals.UNPAUSE: renewals.unpause,
 }
 DURATIONS = (payment_attempts.SETTLE, refund_outcomes.SETTLE, dispute_stages.JUDGE)
 """Those that are kept so and so long after they were made; the others name a date."""
@@ -54,7 +61,7 @@ class Timekeeper:
         appointment = self.account.schedule.next_due()
         if appointment is None:
             return False
-        with self.account.database.transaction():
+        with self.account.database.transaction(), self.account.clock.at(appointment.due):
             ACTIONS[appointment.action](self.account, appointment.subject)
             self.account.schedule.done(appointment)
         return True

@@ -1,11 +1,12 @@
 """Whether an answer fits the types that the `stripe` package ships: nothing unknown or missing, no word invented."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from types import NoneType
 from typing import Any, ForwardRef, Literal, Union, get_args, get_origin
 
 import stripe
-from stripe import StripeObject
+from stripe import ListObject, StripeObject
 
 
 def differences(cls: type[StripeObject], body: dict[str, Any], path: str = "") -> list[str]:
@@ -36,13 +37,14 @@ def _of_branch(branch: Any, value: Any, path: str) -> list[str]:
     origin = get_origin(branch)
     if origin is Literal:
         return [] if value in get_args(branch) else [f"{path}: {value!r} is none of Stripe's words"]
-    if origin is list:
-        return list(_of_items(get_args(branch)[0], value, path))
+    if origin in {list, ListObject}:
+        look = _of_page if origin is ListObject else _of_items
+        return list(look(get_args(branch)[0], value, path))
     if origin is not None or branch in {dict, Any}:
         return [] if isinstance(value, dict) else [f"{path}: {value!r} is no map"]
     if _is_object(branch):
         return differences(branch, value, path) if isinstance(value, dict) else [f"{path}: {value!r} is no object"]
-    is_right = type(value) is branch or (branch is float and type(value) is int)
+    is_right = type(value) is branch or (branch, type(value)) in {(float, int), (Decimal, str)}
     return [] if is_right else [f"{path}: {value!r} is no {branch.__name__}"]
 
 
@@ -54,9 +56,18 @@ def _of_items(hint: Any, value: Any, path: str) -> Iterator[str]:
         yield from _of_value(hint, item, f"{path}[{place}]")
 
 
+def _of_page(hint: Any, value: Any, path: str) -> Iterator[str]:
+    """A list in an object: its items, and how more of them are found."""
+    if not isinstance(value, dict) or not {"object", "data", "has_more", "url"} <= value.keys():
+        yield f"{path}: {value!r} is no page of a list"
+        return
+    yield from _of_items(hint, value["data"], f"{path}.data")
+
+
 def _is_object(branch: Any) -> bool:
     return isinstance(branch, type) and issubclass(branch, StripeObject)
 
 
 def _resolved(hint: Any) -> Any:
-    return getattr(stripe, hint.__forward_arg__, dict) if isinstance(hint, ForwardRef) else hint
+    name = hint.__forward_arg__ if isinstance(hint, ForwardRef) else hint
+    return getattr(stripe, name, dict) if isinstance(name, str) else hint

@@ -14,10 +14,17 @@ CLASSES: dict[str, type[StripeObject]] = {
     "charge": stripe.Charge,
     "customer": stripe.Customer,
     "dispute": stripe.Dispute,
+    "invoice": stripe.Invoice,
+    "invoice_payment": stripe.InvoicePayment,
     "payment_intent": stripe.PaymentIntent,
     "payment_method": stripe.PaymentMethod,
+    "price": stripe.Price,
+    "product": stripe.Product,
     "radar.early_fraud_warning": stripe.radar.EarlyFraudWarning,
     "refund": stripe.Refund,
+    "setup_attempt": stripe.SetupAttempt,
+    "setup_intent": stripe.SetupIntent,
+    "subscription": stripe.Subscription,
 }
 SPOILED: list[tuple[dict[str, Any], str]] = [
     ({"colour": "red"}, ".colour: unknown"),

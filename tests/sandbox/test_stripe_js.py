@@ -64,6 +64,11 @@ def test_the_rule_sees_a_host(address: str) -> None:
         "on(",
         "confirmPayment:",
         "retrievePaymentIntent",
+        "confirmSetup:",
+        "confirmCardSetup:",
+        "confirmCardPayment:",
+        "handleNextAction:",
+        "retrieveSetupIntent:",
     ],
 )
 def test_the_script_has_what_a_checkout_page_calls(name: str) -> None:

@@ -1,4 +1,4 @@
-"""The bank's page of 3-D Secure: the buyer approves or refuses.
+"""The bank's page of 3-D Secure: the buyer approves or refuses a payment, or that his card is kept.
 
 Beside the script it is the one part of `/_sandbox/` that a browser elsewhere may open, as the buyer's is.
 """
@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from billing.sandbox.control.sandbox import Sandbox
 from billing.sandbox.objects import Body, Stored
-from billing.sandbox.resources import payment_attempts
+from billing.sandbox.resources import payment_attempts, setup_attempts
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -35,10 +35,15 @@ async def page(request: Request) -> Response:
         return HTMLResponse(
             _PAGE.format(sentence="Nothing is to be approved here. You may close this page.", buttons="")
         )
-    amount = f"{intent.body['amount'] / 100:.2f} {intent.body['currency'].upper()}"
     buttons = _BUTTONS.format(address=f"/_sandbox/3ds/{escape(intent.id)}")
-    sentence = f"Your bank asks: do you approve a payment of {escape(amount)}? This is a test page; no money moves."
+    sentence = f"Your bank asks: do you approve {escape(_wanted(intent.body))}? This is a test page; no money moves."
     return HTMLResponse(_PAGE.format(sentence=sentence, buttons=buttons))
+
+
+def _wanted(intent: Body) -> str:
+    if intent["object"] == "setup_intent":
+        return "that your card is kept for later payments"
+    return f"a payment of {intent['amount'] / 100:.2f} {intent['currency'].upper()}"
 
 
 async def approve(request: Request) -> Response:
@@ -53,10 +58,11 @@ def _decide(request: Request, *, is_approved: bool) -> Response:
     """A program gets the intent, a browser goes back to where the payment began."""
     sandbox, intent = Sandbox.of(request), _intent(request)
     if intent.body["status"] != "requires_action":
-        raise HTTPException(409, f"the payment intent is {intent.body['status']}")
-    return_url = intent.body["next_action"]["redirect_to_url"]["return_url"]
+        raise HTTPException(409, f"the {intent.kind.replace('_', ' ')} is {intent.body['status']}")
+    return_url = intent.body["next_action"].get("redirect_to_url", {}).get("return_url")
+    authenticate = payment_attempts.authenticate if intent.kind == "payment_intent" else setup_attempts.authenticate
     with sandbox.account.database.transaction():
-        payment_attempts.authenticate(sandbox.account, intent, is_approved=is_approved)
+        authenticate(sandbox.account, intent, is_approved=is_approved)
     sandbox.wake()
     if "text/html" not in request.headers.get("accept", ""):
         return JSONResponse(intent.body)
@@ -69,8 +75,8 @@ def _way_back(intent: Body, return_url: str | None) -> str | None:
         return None
     outcome = "succeeded" if intent["status"] in {"succeeded", "processing"} else "failed"
     facts = {
-        "payment_intent": intent["id"],
-        "payment_intent_client_secret": intent["client_secret"],
+        intent["object"]: intent["id"],
+        f"{intent['object']}_client_secret": intent["client_secret"],
         "redirect_status": outcome,
     }
     url = urlsplit(return_url)
@@ -79,7 +85,9 @@ def _way_back(intent: Body, return_url: str | None) -> str | None:
 
 
 def _intent(request: Request) -> Stored:
-    intent = Sandbox.of(request).account.objects.get("payment_intent", request.path_params["intent"])
+    name = request.path_params["intent"]
+    kind = "setup_intent" if name.startswith("seti_") else "payment_intent"
+    intent = Sandbox.of(request).account.objects.get(kind, name)
     if intent is None:
-        raise HTTPException(404, "no such payment intent")
+        raise HTTPException(404, f"no such {kind.replace('_', ' ')}")
     return intent

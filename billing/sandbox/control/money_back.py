@@ -4,7 +4,7 @@ Answers are Stripe's objects as they are afterwards; refusals have Stripe's shap
 """
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from starlette.exceptions import HTTPException
@@ -12,11 +12,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from billing.sandbox.call import Call
+from billing.sandbox.control.act import act
 from billing.sandbox.control.bodies import T, check_is_near, read
-from billing.sandbox.control.sandbox import Sandbox
 from billing.sandbox.errors import ApiError
 from billing.sandbox.objects import Stored
-from billing.sandbox.origins import NOBODY
 from billing.sandbox.resources import (
     dispute_stages,
     found,
@@ -92,23 +91,23 @@ async def refund(request: Request) -> JSONResponse:
     """As somebody makes it in the dashboard: without metadata."""
     wanted = await _read(request, _REFUND)
     given = wanted.model_dump(include={"payment_intent", "charge", "amount", "reason"}, exclude_none=True)
-    return _act(request, given, lambda call: refunds.make(call, of_charges.named(call), wanted.status))
+    return act(request, given, lambda call: refunds.make(call, of_charges.named(call), wanted.status))
 
 
 async def succeed(request: Request) -> JSONResponse:
     check_is_near(request)
-    return _act(request, {}, _succeed)
+    return act(request, {}, _succeed)
 
 
 async def fail(request: Request) -> JSONResponse:
     """Also one that has succeeded: banks send money back for weeks."""
     reason = (await _read(request, _FAILURE)).failure_reason
-    return _act(request, {}, lambda call: _fail(call, reason))
+    return act(request, {}, lambda call: _fail(call, reason))
 
 
 async def dispute(request: Request) -> JSONResponse:
     wanted = await _read(request, _DISPUTE)
-    return _act(request, wanted.model_dump(exclude_none=True), lambda call: _dispute(call, wanted))
+    return act(request, wanted.model_dump(exclude_none=True), lambda call: _dispute(call, wanted))
 
 
 async def move(request: Request) -> JSONResponse:
@@ -116,12 +115,12 @@ async def move(request: Request) -> JSONResponse:
     name = request.path_params["move"]
     if name not in MOVES:
         raise HTTPException(404, f"a dispute can be {', '.join(MOVES)}")
-    return _act(request, {}, lambda call: _move(call, name))
+    return act(request, {}, lambda call: _move(call, name))
 
 
 async def warn(request: Request) -> JSONResponse:
     wanted = await _read(request, _WARNING)
-    return _act(
+    return act(
         request,
         wanted.model_dump(exclude_none=True),
         lambda call: fraud_warnings.add(call, of_charges.named(call), wanted.fraud_type),
@@ -131,18 +130,6 @@ async def warn(request: Request) -> JSONResponse:
 async def _read(request: Request, wanted: TypeAdapter[T]) -> T:
     check_is_near(request)
     return await read(request, wanted)
-
-
-def _act(request: Request, params: dict[str, Any], work: Callable[[Call], Stored]) -> JSONResponse:
-    sandbox = Sandbox.of(request)
-    call = Call(sandbox.account, NOBODY, params, request.path_params.get("id", ""))
-    try:
-        with sandbox.account.database.transaction():
-            stored = work(call)
-    except ApiError as error:
-        return JSONResponse({"error": error.error}, error.status)
-    sandbox.wake()
-    return JSONResponse(stored.body)
 
 
 def _succeed(call: Call) -> Stored:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from starlette.routing import Route
 
-from billing.sandbox.control import challenge, delivery, faults, money_back, script, state
+from billing.sandbox.control import challenge, delivery, faults, money_back, renewed_card, script, state
 
 CONTROL: Sequence[Route] = (
     Route("/_sandbox/health", state.health),
@@ -26,4 +26,5 @@ CONTROL: Sequence[Route] = (
     Route("/_sandbox/disputes", money_back.dispute, methods=["POST"]),
     Route("/_sandbox/disputes/{id}/{move}", money_back.move, methods=["POST"]),
     Route("/_sandbox/fraud_warnings", money_back.warn, methods=["POST"]),
+    Route("/_sandbox/payment_methods/{id}/renew", renewed_card.renew, methods=["POST"]),
 )

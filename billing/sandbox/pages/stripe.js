@@ -42,10 +42,12 @@
   }
 
   function idIn(clientSecret) {
-    const [id] = /^pi_[^_]+(?=_secret_.)/.exec(clientSecret) ?? [];
-    demand(id, "clientSecret should be the client secret of a PaymentIntent, pi_…_secret_….");
+    const [id] = /^(pi|seti)_[^_]+(?=_secret_.)/.exec(clientSecret) ?? [];
+    demand(id, "clientSecret should be the client secret of an intent, pi_…_secret_… or seti_…_secret_….");
     return id;
   }
+
+  const isSetup = (clientSecret) => idIn(clientSecret).startsWith("seti_");
 
   /** `{a: {b: 1}}` becomes `a[b]=1`, as the API reads its forms. */
   function encoded(fields, prefix = "", form = new URLSearchParams()) {
@@ -58,26 +60,27 @@
   }
 
   /** Never throws: a line that breaks is an `error` in the answer too. */
-  async function ask(key, path, options) {
+  async function ask(key, clientSecret, rest, options) {
+    const [group, name] = isSetup(clientSecret) ? ["setup_intents", "setupIntent"] : ["payment_intents", "paymentIntent"];
     const headers = { Authorization: `Bearer ${key}` };
     try {
-      const response = await fetch(`${API}payment_intents/${path}`, { headers, credentials: "omit", ...options });
+      const response = await fetch(`${API}${group}/${idIn(clientSecret)}${rest}`, { headers, credentials: "omit", ...options });
       const answer = await response.json();
-      return response.ok ? { paymentIntent: answer } : { error: answer.error ?? UNREADABLE };
+      return response.ok ? { [name]: answer } : { error: answer.error ?? UNREADABLE };
     } catch (problem) {
       return { error: problem instanceof SyntaxError ? UNREADABLE : LOST };
     }
   }
 
   function retrieve(key, clientSecret) {
-    return ask(key, `${idIn(clientSecret)}?${encoded({ client_secret: clientSecret })}`);
+    return ask(key, clientSecret, `?${encoded({ client_secret: clientSecret })}`);
   }
 
   /** While there is no intent its currency is unknown: all are offered, and the API refuses what does not fit. */
   async function offered(key, clientSecret) {
     if (!clientSecret) return { types: ["card", "sepa_debit"] };
-    const { error, paymentIntent } = await retrieve(key, clientSecret);
-    return { error, types: paymentIntent?.payment_method_types };
+    const { error, paymentIntent, setupIntent } = await retrieve(key, clientSecret);
+    return { error, types: (paymentIntent ?? setupIntent)?.payment_method_types };
   }
 
   function make(tag, properties, ...children) {
@@ -190,14 +193,15 @@
     return new Promise(() => {});
   }
 
-  function wayBack(address, { id, client_secret }) {
+  function wayBack(address, { id, object, client_secret }) {
     const url = new URL(address);
-    const facts = { payment_intent: id, payment_intent_client_secret: client_secret, redirect_status: "succeeded" };
+    const facts = { [object]: id, [`${object}_client_secret`]: client_secret, redirect_status: "succeeded" };
     for (const [name, value] of Object.entries(facts)) url.searchParams.set(name, value);
     return url.href;
   }
 
-  async function confirmPayment(key, { elements, clientSecret, confirmParams = {}, redirect = "always" }) {
+  /** A payment, or a setup: what is confirmed is the intent whose secret it is. */
+  async function confirm(key, { elements, clientSecret, confirmParams = {}, redirect = "always" }) {
     const { return_url: back, payment_method_data: _, ...params } = confirmParams; // a test method is complete
     demand(back || redirect === "if_required", "confirmParams.return_url is missing; redirect is not if_required.");
     demand(!back || /^https?:/.test(back), "confirmParams.return_url should be an absolute address.");
@@ -207,18 +211,38 @@
     // Stripe shows a bank over the page, the sandbox in its place: the buyer comes back to the page at least.
     const fields = { ...params, return_url: back ?? location.href, client_secret: secret };
     if (elements) fields.payment_method = elements.getElement("payment").chosen.method;
-    const sent = await ask(key, `${idIn(secret)}/confirm`, { method: "POST", body: encoded(fields) });
-    const next = sent.paymentIntent?.next_action?.redirect_to_url;
+    const sent = await ask(key, secret, "/confirm", { method: "POST", body: encoded(fields) });
+    const intent = sent.paymentIntent ?? sent.setupIntent;
+    const next = intent?.next_action?.redirect_to_url;
     if (next) return leaveFor(next.url);
-    return sent.error || redirect === "if_required" ? sent : leaveFor(wayBack(back, sent.paymentIntent));
+    return sent.error || redirect === "if_required" ? sent : leaveFor(wayBack(back, intent));
+  }
+
+  /** With an id, with an element of the page, or with the method that the intent has already. */
+  function confirmCard(key, clientSecret, { payment_method: method, return_url } = {}) {
+    const chosen = method?.card?.chosen?.method ?? method;
+    if (Object(chosen) === chosen) return Promise.resolve({ error: INCOMPLETE });
+    return confirm(key, { clientSecret, confirmParams: { return_url, payment_method: chosen }, redirect: "if_required" });
+  }
+
+  /** A bank asks again, with the way back to this page. */
+  async function handleNextAction(key, { clientSecret }) {
+    const asked = await retrieve(key, clientSecret);
+    const waits = (asked.paymentIntent ?? asked.setupIntent)?.status === "requires_action";
+    return waits ? confirmCard(key, clientSecret) : asked;
   }
 
   window.Stripe = (key) => {
     demand(/^pk_/.test(key), "Stripe() takes a publishable key, pk_…, and never a secret one.");
     return {
       elements: (settings = {}) => makeElements(key, settings),
-      confirmPayment: (options) => confirmPayment(key, options),
+      confirmPayment: (options) => confirm(key, options),
+      confirmSetup: (options) => confirm(key, options),
+      confirmCardPayment: async (clientSecret, data) => confirmCard(key, clientSecret, data),
+      confirmCardSetup: async (clientSecret, data) => confirmCard(key, clientSecret, data),
+      handleNextAction: (options) => handleNextAction(key, options),
       retrievePaymentIntent: async (clientSecret) => retrieve(key, clientSecret),
+      retrieveSetupIntent: async (clientSecret) => retrieve(key, clientSecret),
     };
   };
 })();

@@ -5,23 +5,27 @@ from typing import Any
 from billing.sandbox import lists
 from billing.sandbox.call import Call
 from billing.sandbox.chance import new_id
-from billing.sandbox.errors import no_such
+from billing.sandbox.errors import ApiError, no_such
 from billing.sandbox.metadata import merged
 from billing.sandbox.objects import Body, Stored
-from billing.sandbox.resources import found
+from billing.sandbox.resources import changes, found, payment_methods, subscription_ends
 
 _TEXTS = ("business_name", "description", "email", "individual_name", "name", "phone")
 _PARTS = ("address", "shipping")
 _PLAIN = ("balance", "invoice_prefix", "next_invoice_sequence", "preferred_locales")
 _ADDRESS = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
 _INVOICE_SETTINGS = dict.fromkeys(("custom_fields", "default_payment_method", "footer", "rendering_options"))
-UNSERVED = frozenset({"cash_balance", "default_source", "payment_method", "source", "tax", "tax_id_data", "test_clock"})
+UNSERVED = frozenset({"cash_balance", "default_source", "source", "tax", "tax_id_data", "test_clock"})
 
 
 def create(call: Call) -> Body:
     customer = Stored(_shape(call.account.clock.now()))
     customer.body.update(_given(call.params, customer.body))
     call.account.objects.add(customer, customer.body["created"])
+    method = payment_methods.chosen(call, customer.id)
+    if method is not None:
+        payment_methods.attach(call, method, customer.id)
+    _check_default(call, customer)
     call.record("customer.created", customer.body)
     return customer.body
 
@@ -32,17 +36,17 @@ def retrieve(call: Call) -> Body:
 
 def update(call: Call) -> Body:
     customer = _living(call)
-    change = _given(call.params, customer.body)
-    before = {name: customer.body[name] for name, value in change.items() if customer.body[name] != value}
-    customer.body.update(change)
-    call.account.objects.save(customer)
-    if before:
-        call.record("customer.updated", customer.body, before)
+    changes.keep(call, customer, _given(call.params, customer.body), "customer.updated")
+    _check_default(call, customer)
     return customer.body
 
 
 def delete(call: Call) -> Body:
+    """What he had subscribed to ends with him."""
     customer = _living(call)
+    for subscription in call.account.objects.of_customer("subscription", customer.id):
+        if subscription.body["status"] not in subscription_ends.ENDED:
+            subscription_ends.end(call, subscription, {"reason": "cancellation_requested"})
     call.record("customer.deleted", customer.body)
     customer.body = {"id": customer.id, "object": "customer", "deleted": True}
     call.account.objects.save(customer)
@@ -54,6 +58,18 @@ def list_all(call: Call) -> Body:
     if "email" in call.params:
         selection.where("json_extract(body, '$.email') = ?", call.params["email"])
     return lists.page(call.account.database, selection, call.params, "/v1/customers")
+
+
+def _check_default(call: Call, customer: Stored) -> None:
+    """What pays for invoices is a payment method of this customer."""
+    method_id = customer.body["invoice_settings"]["default_payment_method"]
+    method = method_id and call.account.objects.get("payment_method", method_id)
+    if method_id and (method is None or method.body["customer"] != customer.id):
+        sentence = (
+            f"No such PaymentMethod: '{method_id}'; the customer does not have a payment method with the ID "
+            f"{method_id}. The payment method must be attached to the customer."
+        )
+        raise ApiError(sentence, code="resource_missing", param="invoice_settings[default_payment_method]")
 
 
 def _living(call: Call) -> Stored:

@@ -4,10 +4,16 @@ from billing.sandbox.call import Call
 from billing.sandbox.errors import no_such
 from billing.sandbox.objects import Stored
 
-_NOUNS = {"payment_method": "PaymentMethod", "radar.early_fraud_warning": "early_fraud_warning"}
+_NOUNS = {
+    "payment_method": "PaymentMethod",
+    "setup_intent": "SetupIntent",
+    "radar.early_fraud_warning": "early_fraud_warning",
+}
 _NAMES = {
     "payment_method": "payment_method",
     "payment_intent": "intent",
+    "setup_intent": "intent",
+    "price": "price",
     "refund": "refund",
     "dispute": "dispute",
     "radar.early_fraud_warning": "early_fraud_warning",

@@ -11,18 +11,21 @@ from billing.sandbox.call import Call
 from billing.sandbox.errors import CardDeclined, doc_url
 from billing.sandbox.objects import Body, Stored
 from billing.sandbox.origins import NOBODY
-from billing.sandbox.resources import charges, dispute_stages, fraud_warnings, payment_methods
+from billing.sandbox.resources import charges, dispute_stages, fraud_warnings, invoice_outcomes, payment_methods
 
 SETTLE = "settle_payment"
 
 
 def attempt(call: Call, intent: Stored, method: Stored) -> None:
-    """Raises CardDeclined where the bank said no; what came of the attempt is kept all the same."""
+    """Raises CardDeclined where the bank said no; what came of the attempt is kept all the same.
+
+    An intent of an invoice waits for the buyer also where he is not there: his bank's question is not a refusal.
+    """
     behaviour = TEST_METHODS[method.behaviour or ""]
     intent.body.update(last_payment_error=None, next_action=None, payment_method=method.id)
-    if call.params.get("off_session") and behaviour.challenge == "always":
+    if call.params.get("off_session") and behaviour.challenge == "always" and intent.behaviour is None:
         _refuse(call, intent, method, AUTHENTICATION_REQUIRED)
-    elif call.params.get("off_session") or behaviour.challenge == "never":
+    elif behaviour.challenge == "never" or (call.params.get("off_session") and behaviour.challenge != "always"):
         _pay(call, intent, method)
     elif call.params.get("error_on_requires_action"):
         _refuse(call, intent, method, AUTHENTICATION_REQUIRED)
@@ -79,6 +82,7 @@ def _succeed(call: Call, intent: Stored, method: Stored, charge: Stored) -> None
     call.record("charge.succeeded", charge.body)
     _complain(call, TEST_METHODS[method.behaviour or ""], charge)
     call.record("payment_intent.succeeded", intent.body)
+    invoice_outcomes.paid(call, intent)
 
 
 def _complain(call: Call, behaviour: Behaviour, charge: Stored) -> None:
@@ -99,14 +103,20 @@ def _process(call: Call, intent: Stored, method: Stored, extra_seconds: int) -> 
     call.account.schedule.add(SETTLE, intent.id, call.account.settlement_seconds + extra_seconds)
     call.record("charge.pending", charge.body)
     call.record("payment_intent.processing", intent.body)
+    invoice_outcomes.processing(call, intent)
 
 
 def _ask_buyer(call: Call, intent: Stored) -> None:
+    """Where nobody called the API there is no way back: the buyer's browser confirms again, with one."""
     page = f"{call.origin.base_url}/_sandbox/3ds/{intent.id}"
     redirect = {"return_url": call.params.get("return_url"), "url": page}
-    intent.body.update(status="requires_action", next_action={"type": "redirect_to_url", "redirect_to_url": redirect})
+    action = {"type": "redirect_to_url", "redirect_to_url": redirect}
+    if call.params.get("off_session"):
+        action = {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect"}}
+    intent.body.update(status="requires_action", next_action=action)
     call.account.objects.save(intent)
     call.record("payment_intent.requires_action", intent.body)
+    invoice_outcomes.action_required(call, intent)
 
 
 def _refuse(call: Call, intent: Stored, method: Stored, failure: Failure) -> None:
@@ -123,6 +133,7 @@ def _fail(call: Call, intent: Stored, error: dict[str, Any]) -> None:
     intent.body.update(status="requires_payment_method", payment_method=None, last_payment_error=error)
     call.account.objects.save(intent)
     call.record("payment_intent.payment_failed", intent.body)
+    invoice_outcomes.failed(call, intent)
 
 
 def _payment_error(failure: Failure, method: Body, charge_id: str | None) -> dict[str, Any]:

@@ -49,6 +49,18 @@ def create(call: Call) -> Body:
     return intent.body
 
 
+def add_for_invoice(call: Call, invoice: Body, terms: Body) -> Stored:
+    """What collects an invoice; `terms` go over what an intent has otherwise."""
+    order = {"amount": invoice["amount_due"]}
+    shape = _shape(order, invoice["currency"], invoice["customer"], call.account.clock.now())
+    reference = {"customer_reference": None, "order_reference": invoice["id"]}
+    body = {**shape, "automatic_payment_methods": None, "payment_details": reference, **terms}
+    intent = Stored(body, behaviour=invoice["id"])
+    call.account.objects.add(intent, intent.body["created"])
+    call.record("payment_intent.created", intent.body)
+    return intent
+
+
 def retrieve(call: Call) -> Body:
     return _shown(call, _asked_for(call))
 

@@ -17,6 +17,10 @@ from billing.sandbox.resources import found
 _ADDRESS = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
 _EXPIRES = {"exp_month": 12, "exp_year": 2034}
 UNSERVED = frozenset({"customer_account", "fpx", "payment_method"})
+_GONE = (
+    "This PaymentMethod was previously used without being attached to a Customer or was detached from a Customer, and "
+    "may not be used again."
+)
 
 
 def create(call: Call) -> Body:
@@ -35,10 +39,23 @@ def chosen(call: Call, customer: str | None) -> Stored | None:
     if name is not None:
         return _kept(call, name, {})
     method = found.in_parameter(call, "payment_method", "payment_method")
+    if method is not None:
+        check_is_usable(call, method)
     if method is not None and method.body["customer"] not in {None, customer}:
         sentence = "The payment method belongs to another customer than the PaymentIntent."
         raise ApiError(sentence, code="payment_intent_invalid_parameter", param="payment_method")
     return method
+
+
+def check_is_usable(call: Call, method: Stored) -> None:
+    words = "SELECT 1 FROM detached WHERE payment_method = ?"
+    if call.account.database.row(words, method.id) is not None:
+        raise ApiError(_GONE, param="payment_method")
+
+
+def new(call: Call, name: str) -> Stored:
+    """A method of the kind that a test method's name means."""
+    return _kept(call, name, {})
 
 
 def attach(call: Call, method: Stored, customer: str) -> None:
@@ -119,7 +136,7 @@ def _shape(behaviour: Behaviour, params: dict[str, Any], created: int) -> Body:
         "id": new_id("pm"),
         "object": "payment_method",
         "allow_redisplay": params.get("allow_redisplay", "unspecified"),
-        "billing_details": _billing_details(params.get("billing_details", {})),
+        "billing_details": billing_details(params.get("billing_details", {})),
         "created": created,
         "customer": None,
         "customer_account": None,
@@ -130,9 +147,11 @@ def _shape(behaviour: Behaviour, params: dict[str, Any], created: int) -> Body:
     }
 
 
-def _billing_details(given: dict[str, Any]) -> Body:
-    facts = {name: given.get(name) or None for name in ("email", "name", "phone", "tax_id")}
-    return {"address": {**_ADDRESS, **(given.get("address") or {})}, **facts}
+def billing_details(given: dict[str, Any], current: Body | None = None) -> Body:
+    """An empty text unsets; what is absent stays as it was."""
+    former = current or {"address": _ADDRESS, **dict.fromkeys(("email", "name", "phone", "tax_id"))}
+    facts = {name: given.get(name, value) or None for name, value in former.items() if name != "address"}
+    return {"address": {**former["address"], **(given.get("address") or {})}, **facts}
 
 
 def _card(behaviour: Behaviour, given: dict[str, Any]) -> Body:
