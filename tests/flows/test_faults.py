@@ -140,7 +140,7 @@ def test_the_door_goes_on_while_the_broker_is_away(stack: Stack, broker: Running
 
 def test_a_database_that_is_stopped_is_answered_503_and_comes_back(broker: RunningValkey, tmp_path: Path) -> None:
     """The door says so within its bound, and nobody has to be restarted."""
-    with running_postgres() as server:
+    with running_postgres(synchronous_commit="on") as server:
         server.create_database(TEMPLATE)
         fill_template(server.url(TEMPLATE))
         with running_stack(server, broker, tmp_path, DATABASE_URL=server.url(TEMPLATE)) as stack:

@@ -126,10 +126,13 @@ class RunningValkey(RunningServer):
 
 
 @contextmanager
-def running_postgres() -> Iterator[RunningPostgres]:
-    """Without the care for a power cut that `billing up` takes; a killed server still recovers."""
+def running_postgres(**options: str) -> Iterator[RunningPostgres]:
+    """Without the care for a power cut that `billing up` takes; a killed server still recovers.
+
+    It may forget its last half second then, unless `synchronous_commit="on"` is among the options.
+    """
     with _temporary_folder() as folder:
-        server = RunningPostgres(Postgres(folder, free_port(), FAST_POSTGRES), folder / "log")
+        server = RunningPostgres(Postgres(folder, free_port(), {**FAST_POSTGRES, **options}), folder / "log")
         with _running(server):
             yield server
 
