@@ -225,3 +225,11 @@ class Hints(Protocol):
 
     def notify(self, changes: Sequence[Change]) -> None:
         """Wake the doors' waiting requests; where that does not work in time, they find out within a second."""
+
+
+def tell(hints: Hints, follow_ups: Sequence[FollowUp]) -> None:
+    """What a commit brought: who waits is woken first, and then its messages leave."""
+    hints.notify([one for one in follow_ups if isinstance(one, Change)])
+    for one in follow_ups:
+        if isinstance(one, Message):
+            hints.send(one)

@@ -86,10 +86,7 @@ async def request_link(
 def follow_link(begin: Begin, leases: work.Leases, message: LinkStudent, *, now: datetime) -> list[Message]:
     """See to one wish; for one that was seen to it does nothing."""
     with begin() as session:
-        claim = work.claim(session, StudentLink, message.link_id, leases.terms)
-        if claim is not None and work.is_worn_out(claim.row, leases.terms):
-            work.give_up(claim.row, claim.row.last_error or "lost by every worker that had it")
-            claim = None
+        claim = work.claim_unless_worn_out(session, StudentLink, message.link_id, leases.terms)
     if claim is not None:
         taken = claim
         with leases.held(taken.token):

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from billing import failures, logs
 from billing.clock import machine_now
 from billing.errors import TransientError
-from billing.messages import Change, FollowUp, Message
+from billing.messages import FollowUp, Message, tell
 from workers import schedule
 from workers.hints import REQUEST_ID
 from workers.runtime import Runtime, current
@@ -59,11 +59,7 @@ def _perform(kind: type[M], run: Run[M], positional: Sequence[Any], arguments: d
     # Beat ticks by the machine's time: a tick of a moved clock could be taken for one that comes later, or came before.
     if message is None or not schedule.is_first_of_its_tick(runtime.begin, kind, machine_now(), runtime.settings.zone):
         return
-    follow_ups = run(message, runtime)
-    runtime.hints.notify([one for one in follow_ups if isinstance(one, Change)])
-    for follow_up in follow_ups:
-        if isinstance(follow_up, Message):
-            runtime.hints.send(follow_up)
+    tell(runtime.hints, run(message, runtime))
 
 
 def _parsed(kind: type[M], runtime: Runtime, positional: Sequence[Any], arguments: dict[str, Any]) -> M | None:

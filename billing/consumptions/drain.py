@@ -3,16 +3,15 @@
 An act that was tried before is worked alone, so that one that kills its worker takes no other with it.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
 
 from billing import work
-from billing.consumptions.settle import break_up, settle_alone, settle_batch
+from billing.consumptions.settle import settle_alone, settle_batch
 from billing.db import Begin, repeated
 from billing.errors import TransientError
-from billing.messages import Change, FollowUp, Hints, HoursWaiting, Message
+from billing.messages import FollowUp, Hints, HoursWaiting, Message, tell
 from billing.models import ConsumptionAct
 
 log = structlog.get_logger(__name__)
@@ -28,7 +27,7 @@ def drain(begin: Begin, leases: work.Leases, hints: Hints, *, now: datetime) -> 
     if fresh is not None:
         if len(fresh.rows) == work.HOURS_BATCH:
             hints.send(HoursWaiting())  # others may join while this batch is worked
-        _tell(hints, _work_together(begin, leases, fresh, now))
+        tell(hints, _work_together(begin, leases, fresh, now))
     more = _work_tried(begin, leases, hints, now)
     return [HoursWaiting()] if more else []
 
@@ -43,7 +42,7 @@ def _work_together(
             raise
         except Exception:
             log.exception("consumption_batch_broke", acts=len(claim.rows))
-            repeated(begin, lambda session: break_up(session, claim))
+            repeated(begin, lambda session: work.break_up(session, claim))
             return []
 
 
@@ -54,18 +53,10 @@ def _work_tried(begin: Begin, leases: work.Leases, hints: Hints, now: datetime) 
             claim = work.claim_tried(session, ConsumptionAct, leases.terms)
         if claim is None:
             return False
-        _tell(hints, _work_alone(begin, leases, claim, now))
+        tell(hints, _work_alone(begin, leases, claim, now))
     return True
 
 
 def _work_alone(begin: Begin, leases: work.Leases, claim: work.Claim[ConsumptionAct], now: datetime) -> list[FollowUp]:
     with leases.held(claim.token):
         return repeated(begin, lambda session: settle_alone(session, claim, leases.terms, now=now))
-
-
-def _tell(hints: Hints, follow_ups: Sequence[FollowUp]) -> None:
-    """What a commit brought: who waits is woken at once, before anything else is worked."""
-    hints.notify([one for one in follow_ups if isinstance(one, Change)])
-    for one in follow_ups:
-        if isinstance(one, Message):
-            hints.send(one)

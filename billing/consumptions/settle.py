@@ -1,7 +1,7 @@
 """The end of acts' work: their effects, their outcomes and the rows of both, in one transaction."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 from sqlalchemy import text
@@ -49,12 +49,6 @@ def settle_alone(
         return follow_ups
 
 
-def break_up(session: Session, claim: work.Claim[ConsumptionAct]) -> None:
-    """A batch that broke as a whole: its acts are tried, and what was tried is worked alone."""
-    for act in work.resume(session, claim):
-        work.put_off(act, timedelta(), "its batch broke")
-
-
 def _try(session: Session, act: ConsumptionAct, now: datetime) -> list[FollowUp]:
     """A broken act undoes its own changes only; a database that is away or wants a repetition ends it all."""
     try:
@@ -65,10 +59,7 @@ def _try(session: Session, act: ConsumptionAct, now: datetime) -> list[FollowUp]
     except Exception as error:
         log.exception("consumption_act_broke", act_id=str(act.id))
         reason = f"{type(error).__name__}: {error}"
-        if (wait := retry.after(retry.HANDLER_ERROR, act.deferrals)) is None:
-            work.give_up(act, reason)
-        else:
-            work.put_off(act, wait, reason)
+        work.put_off_or_give_up(act, retry.after(retry.HANDLER_ERROR, act.deferrals), reason)
         return []
 
 

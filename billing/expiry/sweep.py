@@ -151,11 +151,7 @@ def go_on(begin: Begin, terms: work.LeaseTerms, run_id: int, *, now: datetime, w
 
 def _claim(begin: Begin, terms: work.LeaseTerms, run_id: int) -> work.Claim[SweepRun] | None:
     with begin() as session:
-        claim = work.claim(session, SweepRun, run_id, terms)
-        if claim is not None and work.is_worn_out(claim.row, terms):
-            work.give_up(claim.row, claim.row.last_error or "lost by every worker that had it")
-            return None
-    return claim
+        return work.claim_unless_worn_out(session, SweepRun, run_id, terms)
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from billing.errors import LockTimeoutError, TransientError
 from billing.messages import FollowUp, Hints, ReceiptsWaiting
 from billing.models import Receipt
 from billing.receipts.facts import Issuer
-from billing.receipts.issue import break_up, hand_back_or_give_up, hand_back_unworked, issue_alone, issue_batch
+from billing.receipts.issue import hand_back_or_give_up, hand_back_unworked, issue_alone, issue_batch
 
 log = structlog.get_logger(__name__)
 TRIED_AT_ONCE = 20
@@ -47,7 +47,7 @@ def _work_together(
             raise
         except Exception:
             log.exception("receipt_batch_broke", receipts=len(claim.rows))
-            repeated(begin, lambda session: break_up(session, claim))
+            repeated(begin, lambda session: work.break_up(session, claim))
 
 
 def _work_tried(begin: Begin, leases: work.Leases, issuer: Issuer, now: datetime) -> bool:

@@ -41,18 +41,9 @@ def hand_back_unworked(session: Session, claim: work.Claim[Receipt]) -> None:
         row.deferrals -= 1
 
 
-def break_up(session: Session, claim: work.Claim[Receipt]) -> None:
-    """A batch that broke as a whole: its receipts are tried, and what was tried is worked alone."""
-    for row in work.resume(session, claim):
-        work.put_off(row, timedelta(), "its batch broke")
-
-
 def hand_back_or_give_up(session: Session, claim: work.Claim[Receipt], reason: str) -> None:
     for row in work.resume(session, claim):
-        if (wait := retry.after(retry.HANDLER_ERROR, row.deferrals)) is None:
-            work.give_up(row, reason)
-        else:
-            work.put_off(row, wait, reason)
+        work.put_off_or_give_up(row, retry.after(retry.HANDLER_ERROR, row.deferrals), reason)
 
 
 def page_of(receipt: Receipt, facts: Facts) -> bytes:

@@ -172,13 +172,8 @@ def _take(session: Session, desk: Desk, message: SendRefund) -> Sending | None:
     if purchase_id is None:
         return None
     purchase = lock_purchase(session, purchase_id)
-    claim = work.claim(session, Refund, message.refund_id, desk.leases.terms)
-    if claim is None:
-        return None
-    if work.is_worn_out(claim.row, desk.leases.terms):
-        work.give_up(claim.row, claim.row.last_error or "lost by every worker that had it")
-        return None
-    return _sending(session, desk, claim, purchase)
+    claim = work.claim_unless_worn_out(session, Refund, message.refund_id, desk.leases.terms)
+    return None if claim is None else _sending(session, desk, claim, purchase)
 
 
 def _sending(session: Session, desk: Desk, claim: work.Claim[Refund], purchase: Purchase) -> Sending:

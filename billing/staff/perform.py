@@ -55,10 +55,7 @@ def perform_act(
 ) -> Sequence[FollowUp]:
     """Work one act; for one that is decided, or in other hands, it does nothing."""
     with begin() as session:
-        claim = work.claim(session, StaffAct, message.act_id, leases.terms)
-        if claim is not None and work.is_worn_out(claim.row, leases.terms):
-            work.give_up(claim.row, claim.row.last_error or "lost by every worker that had it")
-            claim = None
+        claim = work.claim_unless_worn_out(session, StaffAct, message.act_id, leases.terms)
     if claim is None:
         return []
     taken = claim
@@ -83,7 +80,8 @@ def _try(session: Session, act: StaffAct, context: Context) -> Sequence[FollowUp
         raise
     except Exception as error:
         log.exception("staff_act_broke", act_id=str(act.id))
-        _put_off(act, f"{type(error).__name__}: {error}")
+        reason = f"{type(error).__name__}: {error}"
+        work.put_off_or_give_up(act, retry.after(retry.HANDLER_ERROR, act.deferrals), reason)
         return []
     _decide(session, act, ActState.DONE, context.now, before=_json(effect.before), after=_json(effect.after))
     return [ActDecided(act_id=act.id), *effect.follow_ups]
@@ -98,13 +96,6 @@ def _refuse(session: Session, act: StaffAct, error: RefusedError, now: datetime)
 def _decide(session: Session, act: StaffAct, state: ActState, now: datetime, **facts: str | None) -> None:
     nothing = {"error_type": None, "error_message": None, "before": None, "after": None}
     session.execute(DECIDE, {**nothing, **facts, "state": state.value, "now": now, "id": act.id})
-
-
-def _put_off(act: StaffAct, reason: str) -> None:
-    if (wait := retry.after(retry.HANDLER_ERROR, act.deferrals)) is None:
-        work.give_up(act, reason)
-    else:
-        work.put_off(act, wait, reason)
 
 
 def _json(facts: Mapping[str, object] | None) -> str | None:

@@ -44,7 +44,10 @@ ASKING: Mapping[StaleKind, Asking] = {
 
 def ask_stripe(desk: Desk, message: AskStripe) -> Sequence[FollowUp]:
     """For a mark that was seen to already it does nothing."""
-    claim = repeated(desk.begin, lambda session: _take(session, desk, message))
+    claim = repeated(
+        desk.begin,
+        lambda session: work.claim_unless_worn_out(session, StaleMark, message.mark_id, desk.leases.terms),
+    )
     if claim is None:
         return []
     asking = ASKING[claim.row.subject]
@@ -55,14 +58,6 @@ def ask_stripe(desk: Desk, message: AskStripe) -> Sequence[FollowUp]:
             trouble = error
             return repeated(desk.begin, lambda session: _put_off(session, claim, trouble))
         return repeated(desk.begin, lambda session: _apply(session, desk, claim, asking, answer))
-
-
-def _take(session: Session, desk: Desk, message: AskStripe) -> work.Claim[StaleMark] | None:
-    claim = work.claim(session, StaleMark, message.mark_id, desk.leases.terms)
-    if claim is not None and work.is_worn_out(claim.row, desk.leases.terms):
-        work.give_up(claim.row, claim.row.last_error or "lost by every worker that had it")
-        return None
-    return claim
 
 
 def _apply(

@@ -3,7 +3,6 @@
 An event that was tried before is worked alone, so that one that kills its worker takes no other with it.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
@@ -12,10 +11,10 @@ from billing import work
 from billing.db import Begin, repeated
 from billing.deployment import Deployment
 from billing.errors import TransientError
-from billing.messages import Change, EventsWaiting, FollowUp, Hints, Message
+from billing.messages import EventsWaiting, FollowUp, Hints, Message, tell
 from billing.models import WebhookEvent
 from billing.purchases.news import Context
-from billing.webhooks.settle import break_up, settle_alone, settle_batch
+from billing.webhooks.settle import settle_alone, settle_batch
 
 log = structlog.get_logger(__name__)
 TRIED_AT_ONCE = 20
@@ -31,16 +30,9 @@ def drain(begin: Begin, leases: work.Leases, hints: Hints, *, deployment: Deploy
     if fresh is not None:
         if len(fresh.rows) == work.EVENT_BATCH:
             hints.send(EventsWaiting())  # others may join while this batch is worked
-        _tell(hints, _work_together(begin, leases, fresh, context))
+        tell(hints, _work_together(begin, leases, fresh, context))
     more = _work_tried(begin, leases, hints, context)
     return [EventsWaiting()] if more else []
-
-
-def _tell(hints: Hints, follow_ups: Sequence[FollowUp]) -> None:
-    hints.notify([one for one in follow_ups if isinstance(one, Change)])
-    for one in follow_ups:
-        if isinstance(one, Message):
-            hints.send(one)
 
 
 def _work_together(
@@ -53,7 +45,7 @@ def _work_together(
             raise
         except Exception:
             log.exception("event_batch_broke", events=len(claim.rows))
-            repeated(begin, lambda session: break_up(session, claim))
+            repeated(begin, lambda session: work.break_up(session, claim))
             return []
 
 
@@ -64,7 +56,7 @@ def _work_tried(begin: Begin, leases: work.Leases, hints: Hints, context: Contex
             claim = work.claim_tried(session, WebhookEvent, leases.terms)
         if claim is None:
             return False
-        _tell(hints, _work_alone(begin, leases, claim, context))
+        tell(hints, _work_alone(begin, leases, claim, context))
     return True
 
 

@@ -1,7 +1,6 @@
 """The end of an event's work: its effect, and its outcome on its row, in one transaction."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 import structlog
 from sqlalchemy import text
@@ -59,12 +58,6 @@ def settle_alone(
                 _end(session, [row], [ending], context)
                 log.info("event_worked", event_id=row.stripe_event_id, ending=str(ending))
     return changes.noted(session)
-
-
-def break_up(session: Session, claim: work.Claim[WebhookEvent]) -> None:
-    """A batch that broke as a whole: its events are tried, and what was tried is worked alone."""
-    for row in work.resume(session, claim):
-        work.put_off(row, timedelta(), "its batch broke")
 
 
 def _try(session: Session, event: StripeEvent | None, context: Context) -> Ending:

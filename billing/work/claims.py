@@ -46,6 +46,15 @@ def claim(session: Session, model: type[Row], row_id: object, terms: LeaseTerms)
     return _taken(session, _take(model, terms).where(_id(model) == row_id, _is_free(model)))
 
 
+def claim_unless_worn_out(session: Session, model: type[Row], row_id: object, terms: LeaseTerms) -> Claim[Row] | None:
+    """As `claim`; a row that has cost too many workers becomes a dead letter instead, and is None too."""
+    taken = claim(session, model, row_id, terms)
+    if taken is not None and is_worn_out(taken.row, terms):
+        give_up(taken.row, taken.row.last_error or "lost by every worker that had it")
+        return None
+    return taken
+
+
 def claim_batch(session: Session, model: type[Row], limit: int, terms: LeaseTerms) -> Claim[Row] | None:
     """Take the rows that have waited longest and were never tried: what was tried once is worked alone."""
     return _taken(session, _take_first(model, limit, terms, col(model.attempts) == 0))
@@ -97,6 +106,20 @@ def put_off(row: OpenWork, wait: timedelta, reason: str) -> None:
     row.hints = 0
     row.deferrals += 1
     row.last_error = reason[:ERROR_LENGTH]
+
+
+def put_off_or_give_up(row: OpenWork, wait: timedelta | None, reason: str) -> None:
+    """`wait` None: it has been put off as often as it may be."""
+    if wait is None:
+        give_up(row, reason)
+    else:
+        put_off(row, wait, reason)
+
+
+def break_up(session: Session, taken: Claim[Row]) -> None:
+    """A batch that broke as a whole: its rows are tried now, and what was tried is worked alone."""
+    for row in resume(session, taken):
+        put_off(row, timedelta(), "its batch broke")
 
 
 def give_up(row: OpenWork, reason: str) -> None:
