@@ -16,6 +16,9 @@ MARK = "billing_purchase"
 REFUND_MARK = "billing_refund"
 """The same for our refunds."""
 
+CUSTOMER_MARK = "billing_customer"
+"""The same for our customers, and for the setup intents by which cards are saved."""
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:

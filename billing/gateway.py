@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
 from billing.errors import BillingError, PermanentError, TransientError
+from billing.recurring import RecurringGateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,9 @@ class Intent:
     paid_at: datetime | None
     """When its charge was made, where the answer carries the charge."""
     cancellation_reason: str | None
+    error_type: str | None = None
+    """Why the last try to pay it failed: Stripe's class of error, or `authentication_required`."""
+    error_message: str | None = None
 
     def __repr__(self) -> str:
         return f"Intent({self.id}, {self.status})"
@@ -68,7 +72,7 @@ class DisputeThere:
     created_at: datetime
 
 
-class PaymentGateway(Protocol):
+class PaymentGateway(RecurringGateway, Protocol):
     """Every method raises a `GatewayError`, and nothing else, where there is no answer to return.
 
     Call it with no transaction open: an answer may take `retry.IN_CALL_SECONDS`.
@@ -145,6 +149,18 @@ class DeclinedError(GatewayError, PermanentError):
 
     error_type = "card_error"
     message = "The payment was declined."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        code: str | None = None,
+        request_id: str | None = None,
+        intent_id: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code, request_id=request_id)
+        self.intent_id = intent_id
+        """What was made all the same, and can still be paid."""
 
 
 class InvalidRequestError(GatewayError, PermanentError):

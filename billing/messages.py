@@ -139,6 +139,15 @@ class SendRefund(Message):
     refund_id: UUID
 
 
+class PerformAccountAct(Message):
+    """The owner of an account asked for something to be done with cards or with a subscription."""
+
+    task: ClassVar[str] = "billing.accounts.perform"
+    queue: ClassVar[str] = "money"
+
+    act_id: UUID
+
+
 class AskStripe(Message):
     """Something at Stripe may have changed: it is to be asked what is true."""
 
@@ -186,6 +195,27 @@ class SendNotification(Message):
     notification_id: UUID
 
 
+class ReadEvents(Message):
+    """Time to ask Stripe which events there were, should one not have reached us."""
+
+    task: ClassVar[str] = "billing.reconciliation.read_events"
+    queue: ClassVar[str] = "maintenance"
+
+
+class CompareLedgers(Message):
+    """Time to compare Stripe's payments and refunds with ours."""
+
+    task: ClassVar[str] = "billing.reconciliation.compare"
+    queue: ClassVar[str] = "maintenance"
+
+
+class DropOldRows(Message):
+    """Time to remove what was kept long enough."""
+
+    task: ClassVar[str] = "billing.retention.drop"
+    queue: ClassVar[str] = "maintenance"
+
+
 class AuditBalances(Message):
     """Time to prove every balance from the ledger."""
 
@@ -204,12 +234,16 @@ MESSAGES: tuple[type[Message], ...] = (
     StartLateSweep,
     SweepLots,
     SendRefund,
+    PerformAccountAct,
     AskStripe,
     ReceiptsWaiting,
     CloseAbandoned,
     WatchDisputes,
     WarnStudents,
     SendNotification,
+    ReadEvents,
+    CompareLedgers,
+    DropOldRows,
     AuditBalances,
 )
 

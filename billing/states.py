@@ -9,6 +9,16 @@ class PlanType(StrEnum):
     SUBSCRIPTION = "subscription"
 
 
+class PurchaseChannel(StrEnum):
+    """How a purchase came about."""
+
+    CHECKOUT = "checkout"
+    TOPUP = "topup"
+    """With a saved card, while its owner need not be there."""
+    RENEWAL = "renewal"
+    """A later period of a subscription, known from its paid invoice."""
+
+
 class PurchaseState(StrEnum):
     QUEUED = "queued"
     PENDING = "pending"
@@ -141,6 +151,38 @@ class CaseState(StrEnum):
     CLOSED = "closed"
 
 
+class DeadLetterState(StrEnum):
+    PARKED = "parked"
+    """Put aside, to be seen to later."""
+    DISCARDED = "discarded"
+    """Looked at, and never to be worked."""
+
+
+class ReconciliationScope(StrEnum):
+    EVENTS = "events"
+    """Stripe's events since the cursor."""
+    LEDGER = "ledger"
+    """Every payment and refund of a time, against ours."""
+
+
+class FindingKind(StrEnum):
+    """How Stripe and we differ."""
+
+    UNKNOWN_PAYMENT = "unknown_payment"
+    """Paid, with our mark, and no purchase of ours has it."""
+    UNPAID_HERE = "unpaid_here"
+    """Paid there, and not here, though there was time to hear of it."""
+    UNPAID_THERE = "unpaid_there"
+    """Paid here, and not there."""
+    AMOUNT = "amount"
+    REFUND_MISSING = "refund_missing"
+    """Given back there, and unknown here."""
+    REFUND_AMOUNT = "refund_amount"
+    """What was given back is not the same on both sides."""
+    EVENTS_TOO_OLD = "events_too_old"
+    """The cursor comes near the end of what Stripe keeps: events may be lost to us."""
+
+
 class ConsumptionMode(StrEnum):
     CONSUME = "consume"
     HOLD = "hold"
@@ -198,6 +240,12 @@ class StaffAction(StrEnum):
     UNDO_SWEEP = "undo_sweep"
     REFUND = "refund"
     SET_INVOICE = "set_invoice"
+    REPLAY = "replay"
+    """Work a dead letter anew."""
+    PARK = "park"
+    DISCARD = "discard"
+    CLOSE_FINDING = "close_finding"
+    CLOSE_CASE = "close_case"
 
 
 class SweepTrigger(StrEnum):
@@ -281,3 +329,44 @@ class StaleKind(StrEnum):
     REFUNDS = "refunds"
     """All refunds of one payment intent."""
     DISPUTE = "dispute"
+    SUBSCRIPTION = "subscription"
+    """A subscription, and all its invoices."""
+    CUSTOMER = "customer"
+    """A customer, and all its cards."""
+
+
+class SubscriptionStatus(StrEnum):
+    """Stripe's own words ("The Subscription object", attribute `status`)."""
+
+    INCOMPLETE = "incomplete"
+    INCOMPLETE_EXPIRED = "incomplete_expired"
+    TRIALING = "trialing"
+    ACTIVE = "active"
+    PAST_DUE = "past_due"
+    CANCELED = "canceled"
+    UNPAID = "unpaid"
+    PAUSED = "paused"
+
+
+ENDED_SUBSCRIPTIONS = frozenset({SubscriptionStatus.CANCELED, SubscriptionStatus.INCOMPLETE_EXPIRED})
+LIVE_SUBSCRIPTIONS = frozenset(SubscriptionStatus) - ENDED_SUBSCRIPTIONS - {SubscriptionStatus.INCOMPLETE}
+"""Those that began and go on: a student has one of them."""
+
+
+class AccountAction(StrEnum):
+    """What the owner of an account asks for."""
+
+    ADD_CARD = "add_card"
+    """A setup intent, by which a browser saves a card."""
+    ATTACH_CARD = "attach_card"
+    DEFAULT_CARD = "default_card"
+    REMOVE_CARD = "remove_card"
+    CANCEL = "cancel"
+    """The subscription, at the end of its period or at once."""
+    RESUME = "resume"
+    """Go on with a subscription that was to end, or that was paused."""
+    PAUSE = "pause"
+    CHANGE_PLAN = "change_plan"
+    """From the next period on."""
+    PAY = "pay"
+    """The invoice of a renewal that failed, with the card of now."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from billing import ledger, student_links
+from billing.accounts.perform import perform_account_act
 from billing.consumptions.drain import drain as drain_hours
 from billing.consumptions.lapse import lapse_holds
 from billing.disputes.watch import watch_disputes
@@ -11,14 +12,18 @@ from billing.messages import (
     AskStripe,
     AuditBalances,
     CloseAbandoned,
+    CompareLedgers,
+    DropOldRows,
     EventsWaiting,
     FollowUp,
     HoursWaiting,
     LapseHolds,
     LinkStudent,
     Message,
+    PerformAccountAct,
     PerformStaffAct,
     PreparePayment,
+    ReadEvents,
     ReceiptsWaiting,
     SendNotification,
     SendRefund,
@@ -33,7 +38,10 @@ from billing.notifications.warn import warn_of_expiry
 from billing.purchases import payment
 from billing.purchases.abandon import close_abandoned
 from billing.receipts.drain import drain as drain_receipts
+from billing.reconciliation.compare import compare_ledgers
+from billing.reconciliation.events import read_events
 from billing.refunds.send import send_refund
+from billing.retention import drop_old_rows
 from billing.staff.perform import perform_act
 from billing.staff.refunds import policy_of
 from billing.stale.ask import ask_stripe
@@ -123,6 +131,11 @@ def send(message: SendRefund, runtime: Runtime) -> Sequence[FollowUp]:
     return send_refund(runtime.desk(), message)
 
 
+@task(PerformAccountAct)
+def perform_for_owner(message: PerformAccountAct, runtime: Runtime) -> Sequence[FollowUp]:
+    return perform_account_act(runtime.desk(), message)
+
+
 @task(AskStripe)
 def ask(message: AskStripe, runtime: Runtime) -> Sequence[FollowUp]:
     return ask_stripe(runtime.desk(), message)
@@ -141,3 +154,18 @@ def abandon(_message: CloseAbandoned, runtime: Runtime) -> Sequence[FollowUp]:
 @task(WatchDisputes)
 def watch(_message: WatchDisputes, runtime: Runtime) -> Sequence[FollowUp]:
     return watch_disputes(runtime.begin, now=runtime.now())
+
+
+@task(ReadEvents)
+def read_stripe_events(_message: ReadEvents, runtime: Runtime) -> Sequence[FollowUp]:
+    return read_events(runtime.desk())
+
+
+@task(CompareLedgers)
+def compare(_message: CompareLedgers, runtime: Runtime) -> Sequence[FollowUp]:
+    return compare_ledgers(runtime.desk())
+
+
+@task(DropOldRows)
+def drop(_message: DropOldRows, runtime: Runtime) -> Sequence[FollowUp]:
+    return drop_old_rows(runtime.begin, now=runtime.now())

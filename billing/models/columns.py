@@ -68,6 +68,8 @@ class OpenWork(SQLModel):
     lease_until: datetime | None = Field(default=None, sa_type=Instant)
     lease_token: UUID | None = Field(default=None)
     last_error: str | None = Field(default=None)
+    troubled_since: datetime | None = Field(default=None, sa_type=Instant)
+    """When it was handed back for the first time."""
     gave_up_at: datetime | None = Field(default=None, sa_type=Instant)
 
 

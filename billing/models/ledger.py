@@ -48,7 +48,11 @@ class HourLot(Minutes, table=True):
         CheckConstraint("minutes_granted > 0", name="minutes_positive"),
         CheckConstraint("value_cents >= 0", name="value_not_negative"),
         CheckConstraint("expires_at > starts_at", name="expires_after_start"),
-        CheckConstraint("(origin = 'purchase') = (purchase_id IS NOT NULL)", name="purchases_are_named"),
+        CheckConstraint(
+            "CASE origin WHEN 'purchase' THEN purchase_id IS NOT NULL WHEN 'invoice' THEN true"
+            " ELSE purchase_id IS NULL END",
+            name="purchases_are_named",
+        ),
         CheckConstraint("currency ~ '^[a-z]{3}$'", name="currency_code"),
         CheckConstraint("times_expired >= 0", name="expiries_count"),
         Index("ix_hour_lot_student", "student_id", "expires_at", "id"),

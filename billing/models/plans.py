@@ -45,6 +45,10 @@ class PricingPlanVersion(SQLModel, table=True):
         CheckConstraint("currency ~ '^[a-z]{3}$'", name="currency_code"),
         CheckConstraint("(validity_days IS NULL) = (plan_type = 'subscription')", name="packages_expire"),
         CheckConstraint("validity_days > 0", name="validity_positive"),
+        CheckConstraint(
+            "rollover_minutes IS NULL OR (rollover_minutes > 0 AND plan_type = 'subscription')",
+            name="periods_roll_over",
+        ),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_column_args=[Identity()])
@@ -57,4 +61,6 @@ class PricingPlanVersion(SQLModel, table=True):
     price_cents: int
     currency: str = Field(default="eur", max_length=3)
     validity_days: int | None = Field(default=None)
+    rollover_minutes: int | None = Field(default=None)
+    """How much of what a period left unused lives on in the next one; nothing where it is None."""
     effective_from: datetime = Field(sa_type=Instant)

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, SmallInteger, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from billing.models.columns import Instant, OpenWork, listed, open_work_constraints, values_of
-from billing.states import SETTLED, CallState, PlanType, PurchaseState, Step
+from billing.states import SETTLED, CallState, PlanType, PurchaseChannel, PurchaseState, Step
 
 
 class Purchase(OpenWork, table=True):
@@ -19,6 +19,7 @@ class Purchase(OpenWork, table=True):
         UniqueConstraint("transaction_id"),
         UniqueConstraint("scope", "idempotency_key"),
         UniqueConstraint("payment_intent_id"),
+        UniqueConstraint("stripe_invoice_id"),
         Index("ix_purchase_student", "student_id", "transaction_id", postgresql_include=["caller_sub", "paid_at"]),
         Index("ix_purchase_caller", "caller_sub", "transaction_id", postgresql_where=text("caller_sub IS NOT NULL")),
         Index("ix_purchase_unpaid", "accepted_at", postgresql_where=text("state IN ('pending', 'failed')")),
@@ -32,9 +33,24 @@ class Purchase(OpenWork, table=True):
         ),
         CheckConstraint(
             "state NOT IN ('completed', 'refunded') OR "
-            "(paid_at IS NOT NULL AND student_id IS NOT NULL AND payment_intent_id IS NOT NULL)",
+            "(paid_at IS NOT NULL AND student_id IS NOT NULL"
+            " AND coalesce(payment_intent_id, stripe_invoice_id) IS NOT NULL)",
             name="completed_is_paid",
         ),
+        CheckConstraint("(channel = 'topup') = (payment_method_id IS NOT NULL)", name="topups_have_a_card"),
+        CheckConstraint("channel <> 'topup' OR plan_type = 'package'", name="topups_are_packages"),
+        CheckConstraint(
+            "channel <> 'renewal' OR (subscription_id IS NOT NULL AND stripe_invoice_id IS NOT NULL)",
+            name="renewals_have_an_invoice",
+        ),
+        CheckConstraint("subscription_id IS NULL OR plan_type = 'subscription'", name="subscribed_by_its_plan"),
+        Index(
+            "uq_purchase_first_of_subscription",
+            "subscription_id",
+            unique=True,
+            postgresql_where=text("channel = 'checkout'"),
+        ),
+        Index("ix_purchase_subscription", "subscription_id", postgresql_where=text("subscription_id IS NOT NULL")),
         CheckConstraint("paid_at >= accepted_at", name="paid_after_accepted"),
         CheckConstraint("state NOT IN ('pending', 'processing') OR payment_intent_id IS NOT NULL", name="has_intent"),
         CheckConstraint(f"state NOT IN ({listed(SETTLED)}) OR client_secret IS NULL", name="settled_has_no_secret"),
@@ -45,6 +61,11 @@ class Purchase(OpenWork, table=True):
 
     id: UUID = Field(primary_key=True)
     transaction_id: int | None = Field(default=None, sa_type=BigInteger, nullable=False, sa_column_args=[Identity()])
+    channel: PurchaseChannel = Field(
+        default=PurchaseChannel.CHECKOUT,
+        sa_type=values_of(PurchaseChannel),
+        sa_column_kwargs={"server_default": text("'checkout'")},
+    )
     scope: str = Field(max_length=300)
     idempotency_key: str | None = Field(default=None, max_length=255)
     body_hash: bytes | None = Field(default=None)
@@ -69,6 +90,13 @@ class Purchase(OpenWork, table=True):
     error_message: str | None = Field(default=None, max_length=500)
     payment_intent_id: str | None = Field(default=None, max_length=255)
     client_secret: bytes | None = Field(default=None)
+    payment_method_id: str | None = Field(default=None, max_length=255)
+    """The saved card of a top-up, by Stripe's id."""
+    subscription_id: UUID | None = Field(default=None, foreign_key="subscription.id")
+    """What this purchase began, or paid another period of."""
+    stripe_invoice_id: str | None = Field(default=None, max_length=255)
+    asks: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs={"server_default": text("0")})
+    """How often Stripe was asked about this payment because nothing was heard of it."""
     refunded_cents: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     """What went back by refunds and lost disputes."""
     refunding_cents: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
@@ -138,6 +166,9 @@ class StaffCase(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("reason", "source"),
         CheckConstraint("state IN ('open', 'closed')", name="known_state"),
+        CheckConstraint("(state = 'closed') = (closed_at IS NOT NULL)", name="closed_once"),
+        CheckConstraint("(state = 'closed') = (closed_by IS NOT NULL)", name="closed_by_somebody"),
+        CheckConstraint("(state = 'closed') = (note IS NOT NULL)", name="closed_with_a_note"),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity()])
@@ -147,3 +178,6 @@ class StaffCase(SQLModel, table=True):
     detail: str = Field(max_length=1000)
     state: str = Field(default="open", max_length=20)
     opened_at: datetime = Field(sa_type=Instant)
+    closed_at: datetime | None = Field(default=None, sa_type=Instant)
+    closed_by: str | None = Field(default=None, max_length=255)
+    note: str | None = Field(default=None, max_length=500)

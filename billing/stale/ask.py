@@ -10,6 +10,7 @@ from sqlmodel import Session
 from structlog.contextvars import bound_contextvars
 
 from billing import cases, retry, work
+from billing.customers.found import apply_customer, ask_customer
 from billing.db import repeated
 from billing.disputes.found import apply_dispute
 from billing.errors import PermanentError
@@ -21,6 +22,7 @@ from billing.purchases.desk import Desk
 from billing.purchases.news import Context
 from billing.refunds.found import apply_refunds
 from billing.states import StaleKind
+from billing.subscriptions.found import apply_subscription, ask_subscription
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +41,8 @@ class Asking:
 ASKING: Mapping[StaleKind, Asking] = {
     StaleKind.REFUNDS: Asking(lambda gateway, intent_id: gateway.list_refunds(intent_id), apply_refunds),
     StaleKind.DISPUTE: Asking(lambda gateway, dispute_id: gateway.retrieve_dispute(dispute_id), apply_dispute),
+    StaleKind.SUBSCRIPTION: Asking(ask_subscription, apply_subscription),
+    StaleKind.CUSTOMER: Asking(ask_customer, apply_customer),
 }
 
 

@@ -27,7 +27,7 @@ MARK = text("""
 
 
 def mark(
-    session: Session, subject: StaleKind, object_id: str, *, purchase_id: UUID, request_id: str, at: datetime
+    session: Session, subject: StaleKind, object_id: str, *, purchase_id: UUID | None, request_id: str, at: datetime
 ) -> None:
     """Stripe is to be asked about this object, once this transaction is committed."""
     given = {"subject": subject.value, "object_id": object_id, "purchase_id": purchase_id}

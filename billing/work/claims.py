@@ -105,6 +105,7 @@ def put_off(row: OpenWork, wait: timedelta, reason: str) -> None:
     row.lease_until = row.lease_token = None
     row.hints = 0
     row.deferrals += 1
+    row.troubled_since = row.troubled_since or database_now()  # type: ignore[assignment]  # as above
     row.last_error = reason[:ERROR_LENGTH]
 
 

@@ -10,6 +10,7 @@ from billing.messages import (
     HoursWaiting,
     LinkStudent,
     Message,
+    PerformAccountAct,
     PerformStaffAct,
     PreparePayment,
     ReceiptsWaiting,
@@ -18,6 +19,7 @@ from billing.messages import (
     SweepLots,
 )
 from billing.models import (
+    AccountAct,
     ConsumptionAct,
     Notification,
     OpenWork,
@@ -68,6 +70,10 @@ def _staff_acts(ids: Sequence[Any]) -> list[Message]:
     return [PerformStaffAct(act_id=act_id) for act_id in ids]
 
 
+def _account_acts(ids: Sequence[Any]) -> list[Message]:
+    return [PerformAccountAct(act_id=act_id) for act_id in ids]
+
+
 def _sweeps(ids: Sequence[Any]) -> list[Message]:
     return [SweepLots(run_id=run_id) for run_id in ids]
 
@@ -99,4 +105,5 @@ OPEN_KINDS: Sequence[OpenKind] = (
     OpenKind(Refund, _refunds),
     OpenKind(StaleMark, _stale_marks),
     OpenKind(Receipt, _receipts),
+    OpenKind(AccountAct, _account_acts),
 )

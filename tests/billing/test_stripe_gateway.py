@@ -22,7 +22,8 @@ from billing.config import SANDBOX_SECRET_KEY, Settings
 from billing.deployment import MARK, REFUND_MARK
 from billing.gateway import GatewayError, Intent, PaymentGateway, StoredCall
 from billing.local.ports import free_port
-from billing.stripe_gateway import StripeGateway, classify
+from billing.stripe_gateway import StripeGateway
+from billing.stripe_line import classify
 from tests.support.environment import make_settings
 from tests.support.gateway import FakeGateway
 from tests.support.stack import eventually

@@ -6,7 +6,7 @@ from importlinter import cli
 from tests.rules.sources import ROOT, Module, modules, within
 
 LIBRARIES = {
-    "stripe": ("billing/stripe_gateway.py", "billing/stripe_events.py", "billing/sandbox/"),
+    "stripe": ("billing/stripe_line.py", "billing/stripe_gateway.py", "billing/stripe_events.py", "billing/sandbox/"),
     "celery": ("workers/", "web/queue.py"),
     "kombu": ("workers/", "web/queue.py"),
     "redis": ("workers/", "web/", "billing/local/", "billing/cli/doctor/"),
