@@ -55,8 +55,16 @@ class PlanUnknownError(RefusedError):
     """No plan of that id is on sale."""
 
 
-class PlanNotAvailableError(RefusedError):
-    error_type = "plan_not_available"
+class NoPaymentMethodError(RefusedError):
+    """There is no saved card to pay with."""
+
+    error_type = "no_payment_method"
+
+
+class TopupNeedsAPackageError(RefusedError):
+    """A subscription is bought by subscribing."""
+
+    error_type = "topup_needs_a_package"
 
 
 class PriceChangedError(RefusedError):
@@ -73,6 +81,12 @@ class NotFoundError(RefusedError):
 
 class InvalidTransactionStateError(RefusedError):
     error_type = "invalid_transaction_state"
+
+
+class AlreadySubscribedError(RefusedError):
+    """A student has one subscription at a time; its plan can be changed."""
+
+    error_type = "already_subscribed"
 
 
 class StillExpiredError(RefusedError):

@@ -24,20 +24,25 @@ class DemoError(PermanentError):
 
 def demo(
     card: Annotated[str, typer.Option(help="One of Stripe's test payment methods.")] = "pm_card_visa",
+    plan: Annotated[str | None, typer.Option(help="The id or the name of a plan; else the featured package.")] = None,
+    student: Annotated[
+        str | None, typer.Option(help="Who buys: NAME is the account, NAME@example.com the address; else somebody new.")
+    ] = None,
 ) -> None:
     """Buy hours at the running pipeline, pay at the sandbox, and see the hours."""
     settings = Settings.load()
     if not settings.is_sandbox:
         raise DemoError("the demo pays with a test card at the sandbox; unset STRIPE_SECRET_KEY to use it")
-    _walk(settings, f"http://127.0.0.1:{settings.port}", card)
+    _walk(settings, f"http://127.0.0.1:{settings.port}", card, plan, student or f"demo-{new_id().hex[:8]}")
 
 
-def _walk(settings: Settings, door: str, card: str) -> None:
-    buyer = f"demo-{new_id().hex[:8]}"
+def _walk(settings: Settings, door: str, card: str, wanted: str | None, buyer: str) -> None:
     email = f"{buyer}@example.com"
-    plan = _choose(door)
+    plan = _choose(door, wanted)
+    token = sign(settings, sub=buyer, email=email, name="Demo Student", roles=["student"])
+    account = {"Authorization": f"Bearer {token}"}
     body = {"plan_id": plan["id"], "student_info": {"name": "Demo Student", "email": email}}
-    accepted = _call("POST", f"{door}{PREFIX}/purchase/initiate/", body)
+    accepted = _call("POST", f"{door}{PREFIX}/purchase/initiate/", body, account)
     _say("accepted", f"202, task {accepted['task_id']}, {accepted['status']}: one row, one hint to a worker")
     access = {"X-Access-Token": accepted["access_token"]}
     status_url = door + accepted["status_url"]
@@ -46,16 +51,23 @@ def _walk(settings: Settings, door: str, card: str) -> None:
     _say("pays", f"{card} at the sandbox: {_pay(settings, pending, card)}")
     done = _until(status_url, access, _is_over)
     _say(done["status"], ", ".join(step["step"] for step in done["timeline"]))
-    token = sign(settings, sub=buyer, email=email, name="Demo Student", roles=["student"])
-    balance = _call("GET", f"{door}{PREFIX}/student-balance/", headers={"Authorization": f"Bearer {token}"})
+    balance = _call("GET", f"{door}{PREFIX}/student-balance/", headers=account)
     _say("balance", f"{balance['balance_summary']['remaining_hours']} hours for {email}")
 
 
-def _choose(door: str) -> dict[str, Any]:
+def _choose(door: str, wanted: str | None) -> dict[str, Any]:
     plans = _call("GET", f"{door}{PREFIX}/pricing-plans/")
-    plan: dict[str, Any] = next(plan for plan in plans if plan["plan_type"] == "package" and plan["is_featured"])
+    plan: dict[str, Any] | None = next((plan for plan in plans if _is_wanted(plan, wanted)), None)
+    if plan is None:
+        raise DemoError(f"no plan {wanted!r} is on sale; there are {', '.join(plan['name'] for plan in plans)}")
     _say("plans", f"{len(plans)} on sale; buying {plan['name']}: {plan['hours_included']} h for {plan['price_eur']} €")
     return plan
+
+
+def _is_wanted(plan: dict[str, Any], wanted: str | None) -> bool:
+    if wanted is None:
+        return plan["plan_type"] == "package" and bool(plan["is_featured"])
+    return wanted.casefold() in (str(plan["id"]), plan["name"].casefold())
 
 
 def _pay(settings: Settings, status: dict[str, Any], card: str) -> str:
@@ -70,7 +82,9 @@ def _pay(settings: Settings, status: dict[str, Any], card: str) -> str:
 
 
 def _is_over(status: dict[str, Any]) -> bool:
-    return status["status"] in {"completed", "failed", "cancelled", "expired"}
+    """A subscription is paid before its invoice is: its hours come a moment later."""
+    is_credited = status["status"] == "completed" and any(step["step"] == "credited" for step in status["timeline"])
+    return is_credited or status["status"] in {"failed", "cancelled", "expired"}
 
 
 def _until(url: str, headers: dict[str, str], reached: Any) -> dict[str, Any]:

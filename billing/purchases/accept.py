@@ -9,15 +9,9 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from billing.errors import (
-    BillingError,
-    IdempotencyMismatchError,
-    PlanNotAvailableError,
-    PlanUnknownError,
-    PriceChangedError,
-)
+from billing.errors import BillingError, IdempotencyMismatchError, PlanUnknownError, PriceChangedError
 from billing.plans import PlanOnSale
-from billing.states import PlanType, PurchaseState
+from billing.states import PurchaseState
 
 Key = tuple[str, str]
 
@@ -84,7 +78,7 @@ ACCEPT = text("""
             id, scope, idempotency_key, body_hash, request_id, caller_sub, caller_email, caller_email_verified,
             buyer_name, buyer_email, plan_id, expected_price_cents, accepted_at, place
         )
-        JOIN plan_on_sale AS plan ON plan.plan_id = asked.plan_id AND plan.plan_type = 'package'
+        JOIN plan_on_sale AS plan ON plan.plan_id = asked.plan_id
             AND plan.price_cents = coalesce(asked.expected_price_cents, plan.price_cents)
         ORDER BY asked.scope, asked.idempotency_key, asked.place
         ON CONFLICT (scope, idempotency_key) DO NOTHING
@@ -101,7 +95,7 @@ FIND = text("""
     JOIN plan_facts AS plan ON plan.version_id = purchase.plan_version_id
 """)
 
-ON_SALE = text("SELECT plan_id, plan_type, price_cents FROM plan_on_sale WHERE plan_id = ANY(CAST(:plans AS int[]))")
+ON_SALE = text("SELECT plan_id, price_cents FROM plan_on_sale WHERE plan_id = ANY(CAST(:plans AS int[]))")
 
 
 async def accept(
@@ -109,8 +103,8 @@ async def accept(
 ) -> list[AcceptedPurchase | BillingError]:
     """Make a queued purchase of each request, or say why not; the answers are in the order of the requests.
 
-    Answers are AcceptedPurchase, or one of IdempotencyMismatchError, PlanUnknownError, PlanNotAvailableError and
-    PriceChangedError, looked for in that order: a repeat is answered even when its plan is gone.
+    Answers are AcceptedPurchase, or one of IdempotencyMismatchError, PlanUnknownError and PriceChangedError, looked
+    for in that order: a repeat is answered even when its plan is gone.
     """
     firsts = _without_doubles(requests)
     made = (await connection.execute(ACCEPT, _columns(firsts, give_up_after))).mappings().all()
@@ -194,8 +188,6 @@ def _answer(
 def _refusal(request: PurchaseRequest, plan: RowMapping | None) -> BillingError:
     if plan is None:
         return PlanUnknownError("plan_id: no such plan is on sale")
-    if plan["plan_type"] != PlanType.PACKAGE:
-        return PlanNotAvailableError("subscriptions cannot be bought yet")
     if request.expected_price_cents not in (None, plan["price_cents"]):
         return PriceChangedError(f"the price is {plan['price_cents'] / 100:.2f} now")
     return PlanUnknownError("plan_id: the plan has just left the sale")

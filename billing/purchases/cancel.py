@@ -17,16 +17,20 @@ from billing import retry, work
 from billing.errors import PermanentError
 from billing.gateway import GatewayError, Intent, InvalidRequestError
 from billing.ids import stripe_key
-from billing.messages import Message
+from billing.messages import FollowUp
 from billing.models import Purchase
-from billing.purchases import completion, lifecycle
+from billing.purchases import changes, completion, lifecycle
 from billing.purchases.answers import Record
+from billing.purchases.asks import ask_later
 from billing.purchases.desk import Desk
-from billing.states import PurchaseState
+from billing.recurring import SubscriptionThere
+from billing.states import ENDED_SUBSCRIPTIONS, PurchaseState, SubscriptionStatus
+from billing.subscriptions.found import apply_change
 
 log = structlog.get_logger(__name__)
 
 CANCEL_INTENT = "payment_intent.cancel"
+CANCEL_SUBSCRIPTION = "subscription.cancel"
 CAUSE = "cancel"
 
 # A purchase that failed without an intent has nothing left to cancel; a settled one neither.
@@ -71,27 +75,26 @@ class Cancellation:
         purchase = self.claim.row
         intent_id = purchase.payment_intent_id or ""
         try:
-            intent = self.desk.gateway.cancel_intent(intent_id, self._key)
+            intent = self.desk.gateway.cancel_intent(intent_id, self.key(CANCEL_INTENT))
         except InvalidRequestError:
             intent = self.desk.gateway.retrieve_intent(intent_id)
         return self._answered(intent)
 
-    @property
-    def _key(self) -> str:
+    def key(self, operation: str) -> str:
         """One for each wish: Stripe repeats what it answered to a key, and a refusal must not outlive its wish."""
         purchase = self.claim.row
         wished_at = purchase.cancel_requested_at or purchase.accepted_at
         wish = int(wished_at.timestamp() * 1000)
-        return stripe_key(self.desk.deployment.installation, CANCEL_INTENT, purchase.id, wish)
+        return stripe_key(self.desk.deployment.installation, operation, purchase.id, wish)
 
     def trouble(self, error: GatewayError) -> Record:
         """Again later; where Stripe will never do it, the purchase stays as it is."""
 
-        def record(session: Session) -> list[Message]:
+        def record(session: Session) -> list[FollowUp]:
             (purchase,) = work.resume(session, self.claim)
             log.warning("cancel_put_off", purchase_id=str(purchase.id), error=str(error))
             if isinstance(error, PermanentError):
-                self._drop_wish(purchase, str(error))
+                self.drop_wish(purchase, str(error))
             else:
                 wait = retry.after(retry.STRIPE, purchase.deferrals) or retry.LONGEST
                 work.put_off(purchase, wait, f"{error.error_type}: {error.message}")
@@ -100,12 +103,12 @@ class Cancellation:
         return record
 
     def _answered(self, intent: Intent) -> Record:
-        def record(session: Session) -> list[Message]:
+        def record(session: Session) -> list[FollowUp]:
             (purchase,) = work.resume(session, self.claim)
             if intent.status == "canceled" and lifecycle.can_move(purchase.state, lifecycle.end_of(purchase)[0]):
                 cancel_now(session, purchase, at=self.desk.now)
             else:
-                self._drop_wish(purchase, f"it is {intent.status} at Stripe")
+                self.drop_wish(purchase, f"it is {intent.status} at Stripe")
             completion.complete_found(session, purchase, intent, self.desk.deployment, now=self.desk.now)
             log.info("cancel_answered", purchase_id=str(purchase.id), intent_status=intent.status)
             return []
@@ -113,7 +116,38 @@ class Cancellation:
         return record
 
     @staticmethod
-    def _drop_wish(purchase: Purchase, reason: str) -> None:
+    def drop_wish(purchase: Purchase, reason: str) -> None:
         purchase.cancel_requested_at = purchase.abandoned_at = None
+        ask_later(purchase)
         purchase.last_error = reason
-        work.close(purchase)
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionCancellation(Cancellation):
+    """Its first invoice is not paid: the subscription is ended with it. One that began is nobody's to end here."""
+
+    stripe_subscription_id: str
+
+    def pursue(self) -> Record:
+        there = self.desk.gateway.retrieve_subscription(self.stripe_subscription_id)
+        if there.status == SubscriptionStatus.INCOMPLETE:
+            try:
+                there = self.desk.gateway.cancel_subscription(there.id, self.key(CANCEL_SUBSCRIPTION))
+            except InvalidRequestError:
+                there = self.desk.gateway.retrieve_subscription(there.id)
+        return self._ended(there)
+
+    def _ended(self, there: SubscriptionThere) -> Record:
+        def record(session: Session) -> list[FollowUp]:
+            apply_change(session, there, request_id=self.claim.row.request_id, at=self.desk.now)
+            (purchase,) = work.resume(session, self.claim)
+            if there.status in ENDED_SUBSCRIPTIONS and lifecycle.can_move(
+                purchase.state, lifecycle.end_of(purchase)[0]
+            ):
+                cancel_now(session, purchase, at=self.desk.now)
+            else:
+                self.drop_wish(purchase, f"its subscription is {there.status} at Stripe")
+            log.info("cancel_answered", purchase_id=str(purchase.id), subscription_status=there.status)
+            return changes.noted(session)
+
+        return record

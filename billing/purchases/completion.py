@@ -16,7 +16,8 @@ from billing.models import Purchase
 from billing.purchases import changes
 from billing.purchases.lifecycle import can_move
 from billing.receipts.ask import ask_for_receipts
-from billing.states import LotOrigin, PlanType, PurchaseState
+from billing.stale.marks import mark
+from billing.states import LotOrigin, PlanType, PurchaseState, StaleKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,13 @@ COMPLETE = text("""
 """)
 
 
+BEGUN = text("""
+    SELECT purchase.id, purchase.request_id, subscription.stripe_subscription_id
+    FROM purchase JOIN subscription ON subscription.id = purchase.subscription_id
+    WHERE purchase.id = ANY(CAST(:ids AS uuid[])) ORDER BY subscription.stripe_subscription_id
+""")
+
+
 def lock_by_intent(session: Session, intents: Iterable[str]) -> Mapping[str, Sold]:
     """The purchases of these intents, locked in the order of their ids."""
     rows = session.execute(LOCK, {"intents": sorted(set(intents))}).mappings()
@@ -82,7 +90,7 @@ def lock_balances_of(session: Session, sold: Iterable[Sold]) -> None:
 def complete(session: Session, payments: Sequence[Payment], deployment: Deployment, *, now: datetime) -> None:
     """Complete each purchase, whose row is locked and whose state allows it, credit packages, and ask for receipts.
 
-    A subscription's first intent moves the state only: its hours come with its invoice lines.
+    A subscription's first intent moves the state only: its hours come with its invoice lines, which are asked for.
     """
     credits_due = [_credit(payment, deployment, now) for payment in payments if _is_package(payment)]
     session.execute(
@@ -97,7 +105,23 @@ def complete(session: Session, payments: Sequence[Payment], deployment: Deployme
     )
     ledger.credit(session, credits_due)
     ask_for_receipts(session, [payment.sold.id for payment in payments], now=now)
+    _ask_for_invoices(session, [payment.sold.id for payment in payments if not _is_package(payment)], now)
     changes.note(session, [payment.sold.id for payment in payments])
+
+
+def _ask_for_invoices(session: Session, purchase_ids: Sequence[UUID], now: datetime) -> None:
+    """Their own events may be lost, or come before this one."""
+    if not purchase_ids:
+        return
+    for row in session.execute(BEGUN, {"ids": purchase_ids}):
+        mark(
+            session,
+            StaleKind.SUBSCRIPTION,
+            row.stripe_subscription_id,
+            purchase_id=row.id,
+            request_id=row.request_id,
+            at=now,
+        )
 
 
 def complete_found(
@@ -111,6 +135,16 @@ def complete_found(
     sold = lock_by_intent(session, [intent.id])[intent.id]
     if can_move(sold.state, PurchaseState.COMPLETED):
         complete(session, [Payment(sold, intent.paid_at or intent.created_at, intent.id)], deployment, now=now)
+
+
+def complete_one(
+    session: Session, purchase: Purchase, deployment: Deployment, *, paid_at: datetime, cause: str, now: datetime
+) -> None:
+    """Complete a locked purchase that is known by something else than its intent, and bring it up to date."""
+    session.flush()
+    sold = _sold({name: getattr(purchase, name) for name in Sold.__slots__})
+    complete(session, [Payment(sold, paid_at, cause)], deployment, now=now)
+    session.refresh(purchase)
 
 
 def _sold(row: Mapping[Any, Any]) -> Sold:

@@ -5,9 +5,13 @@ from datetime import datetime
 from sqlmodel import Session
 
 from billing.errors import BillingError
+from billing.gateway import Intent
 from billing.models import Purchase, PurchaseTransition
 from billing.purchases import changes
-from billing.states import PURCHASE_MOVES, SETTLED, PurchaseState, Step
+from billing.states import PURCHASE_MOVES, SETTLED, PlanType, PurchaseState, Step
+
+DECLINED = "The payment was declined; another card may work."
+CARD_ERROR = "card_error"
 
 
 class IllegalMoveError(BillingError):
@@ -34,8 +38,12 @@ def take_money_back(purchase: Purchase) -> None:
 
 
 def end_of(purchase: Purchase) -> tuple[PurchaseState, Step]:
-    """What a purchase becomes whose intent was cancelled: nobody wanted it any more, or nobody paid in time."""
-    if purchase.abandoned_at is None:
+    """What a purchase becomes whose intent was cancelled: nobody wanted it any more, or nobody paid in time.
+
+    A subscription whose first invoice is not paid in time is ended by Stripe itself.
+    """
+    is_ended_by_stripe = purchase.plan_type is PlanType.SUBSCRIPTION and purchase.cancel_requested_at is None
+    if purchase.abandoned_at is None and not is_ended_by_stripe:
         return PurchaseState.CANCELLED, Step.CANCELLED
     return PurchaseState.EXPIRED, Step.EXPIRED
 
@@ -51,3 +59,9 @@ def fail(session: Session, purchase: Purchase, error_type: str, message: str, *,
     move_to(purchase, PurchaseState.FAILED)
     purchase.error_type, purchase.error_message = error_type, message[:500]
     note_step(session, purchase, Step.PAYMENT_FAILED, cause=cause, at=at)
+
+
+def fail_payment(session: Session, purchase: Purchase, intent: Intent, *, at: datetime) -> None:
+    """The last try to pay it failed; its owner can still pay, with this card or with another."""
+    message = intent.error_message or DECLINED
+    fail(session, purchase, intent.error_type or CARD_ERROR, message, cause=intent.id, at=at)

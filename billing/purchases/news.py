@@ -11,19 +11,21 @@ from billing import cases, work
 from billing.deployment import Deployment
 from billing.models import Purchase
 from billing.purchases import completion, lifecycle
+from billing.secrets import Vault
 from billing.states import PAYABLE, SETTLED, Outcome, PurchaseState, Step
 from billing.webhooks.events import IntentNews, StripeEvent, read_intent
-
-DECLINED = "The payment was declined; another card may work."
-CARD_ERROR = "card_error"
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a handler may know beside the event: where it runs, and what time it is."""
+    """What a handler may know beside the event: where it runs, and what time it is.
+
+    Who asked Stripe has a vault as well, for secrets that it was told.
+    """
 
     deployment: Deployment
     now: datetime
+    vault: Vault | None = None
 
 
 def confirm_paid(session: Session, event: StripeEvent, context: Context) -> Outcome:
@@ -53,8 +55,8 @@ def mark_failed(session: Session, event: StripeEvent, context: Context) -> Outco
     lifecycle.fail(
         session,
         purchase,
-        news.error_type or CARD_ERROR,
-        news.error_message or DECLINED,
+        news.error_type or lifecycle.CARD_ERROR,
+        news.error_message or lifecycle.DECLINED,
         cause=event.id,
         at=event.created_at,
     )

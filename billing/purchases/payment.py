@@ -1,80 +1,30 @@
-"""What a queued purchase needs at Stripe: its intent; or, when its time is up, the certainty that there is none.
+"""What a purchase needs at Stripe: to have its payment made, asked about, cancelled, or to be certain of none.
 
-Claim and write the call down, call with no transaction open, record the answer under the claim's token. Whatever
-happens between, the next worker sends the same key with the same parameters, or looks the object up.
+Claim and write the call down, call with no transaction open, record the answer under the claim's token.
 """
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import Enum, auto
+from datetime import datetime
 
-from sqlmodel import Session
+from sqlmodel import Session, select
 from structlog.contextvars import bound_contextvars
 
 from billing import students, work
 from billing.db import repeated
-from billing.gateway import GatewayError, Intent, InvalidRequestError
-from billing.ids import installation_mark, stripe_key
+from billing.errors import NoPaymentMethodError
+from billing.gateway import GatewayError
 from billing.messages import FollowUp, PreparePayment, PurchaseChanged
-from billing.models import Purchase, StripeCall
+from billing.models import Purchase, StripeCall, Subscription
 from billing.purchases import calls
-from billing.purchases.answers import Answers, Record
-from billing.purchases.cancel import CANCEL_INTENT, Cancellation, cancel_now
+from billing.purchases.answers import Answers
+from billing.purchases.asking import Asking
+from billing.purchases.cancel import Cancellation, SubscriptionCancellation, cancel_now
 from billing.purchases.desk import Desk
-from billing.states import PurchaseState
+from billing.purchases.intents import IntentPursuit
+from billing.purchases.pursuits import Aim
+from billing.purchases.subscribing import Preparation, SubscriptionPursuit
+from billing.states import PlanType, PurchaseState
 
-CLOCKS_DIFFER = timedelta(hours=1)
-"""How far Stripe's clock and ours may be apart when an object is looked for by its time."""
-
-
-class Aim(Enum):
-    CREATE = auto()
-    LOOK = auto()
-    """It was sent so often, or so long ago, that the object is looked for before anything is sent again."""
-    END = auto()
-    """Its time is up: nothing is created any more, and what is there is cancelled."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pursuit:
-    """A purchase in our hands, the call that is written down for it, and what is to be done."""
-
-    desk: Desk
-    claim: work.Claim[Purchase]
-    call: StripeCall
-    aim: Aim
-
-    @property
-    def answers(self) -> Answers:
-        return Answers(self.claim, self.call.id, self.desk.vault, self.desk.deployment, self.desk.now)
-
-    def pursue(self) -> Record:
-        if self.aim is Aim.CREATE:
-            return self.answers.kept(self.desk.gateway.create_intent(calls.stored(self.call)))
-        found = self._look()
-        if self.aim is Aim.LOOK:
-            return self.answers.kept(found) if found else self.answers.not_there()
-        return self._end(found)
-
-    def trouble(self, error: GatewayError) -> Record:
-        return self.answers.trouble(error, is_over=self.aim is Aim.END)
-
-    def _look(self) -> Intent | None:
-        mark = installation_mark(self.desk.deployment.installation, self.claim.row.id)
-        then, now = self.call.prepared_at, self.desk.now  # in that order, unless a clock was set back meanwhile
-        since, until = min(then, now) - CLOCKS_DIFFER, max(then, now) + CLOCKS_DIFFER
-        return self.desk.gateway.find_intent(mark, since, until)
-
-    def _end(self, found: Intent | None) -> Record:
-        """Cancel what is there; where Stripe says that it was paid meanwhile, the purchase goes on."""
-        if found is None:
-            return self.answers.ended(None)
-        key = stripe_key(self.desk.deployment.installation, CANCEL_INTENT, self.claim.row.id, self.call.attempt)
-        try:
-            return self.answers.ended(self.desk.gateway.cancel_intent(found.id, key))
-        except InvalidRequestError:
-            present = self.desk.gateway.retrieve_intent(found.id)
-        return self.answers.ended(present) if present.status == "canceled" else self.answers.kept(present)
+WorkAtStripe = IntentPursuit | SubscriptionPursuit | Preparation | Cancellation | Asking
 
 
 def prepare_payment(desk: Desk, message: PreparePayment) -> list[FollowUp]:
@@ -92,7 +42,7 @@ def prepare_payment(desk: Desk, message: PreparePayment) -> list[FollowUp]:
         return [*repeated(desk.begin, record), changed]
 
 
-def _take(session: Session, desk: Desk, message: PreparePayment) -> Pursuit | Cancellation | None:
+def _take(session: Session, desk: Desk, message: PreparePayment) -> WorkAtStripe | None:
     claim = work.claim(session, Purchase, message.purchase_id, desk.leases.terms)
     if claim is None:
         return None
@@ -101,25 +51,55 @@ def _take(session: Session, desk: Desk, message: PreparePayment) -> Pursuit | Ca
         Answers.wear_out(session, purchase, at=desk.now)
         return None
     if purchase.payment_intent_id is not None:
-        return Cancellation(desk, claim)
+        return _about_payment(session, desk, claim)
     call = calls.open_call(session, purchase)
     if purchase.cancel_requested_at is not None and (call is None or call.sends == 0):
         cancel_now(session, purchase, at=desk.now)
         return None
+    if purchase.student_id is None:
+        purchase.student_id = students.find_or_make(session, students.Identity.of(purchase), at=desk.now)
     return _pursuit(session, desk, claim, call)
 
 
-def _pursuit(session: Session, desk: Desk, claim: work.Claim[Purchase], call: StripeCall | None) -> Pursuit:
+def _about_payment(session: Session, desk: Desk, claim: work.Claim[Purchase]) -> Cancellation | Asking:
     purchase = claim.row
-    if purchase.student_id is None:
-        purchase.student_id = students.find_or_make(session, students.Identity.of(purchase), at=desk.now)
+    if purchase.cancel_requested_at is None:
+        return Asking(desk, claim)
+    if purchase.subscription_id is None:
+        return Cancellation(desk, claim)
+    theirs = select(Subscription.stripe_subscription_id).where(Subscription.id == purchase.subscription_id)
+    return SubscriptionCancellation(desk, claim, session.exec(theirs).one())
+
+
+def _pursuit(
+    session: Session, desk: Desk, claim: work.Claim[Purchase], call: StripeCall | None
+) -> IntentPursuit | SubscriptionPursuit | Preparation | None:
+    is_subscription = claim.row.plan_type is PlanType.SUBSCRIPTION
+    if call is None and is_subscription:
+        return _preparation(desk, claim)
+    call = call or _intent_call(session, desk, claim.row)
     if call is None:
-        version = desk.gateway.api_version
-        call = calls.write_call(session, purchase, desk.deployment, api_version=version, at=desk.now)
-    aim = _aim(purchase, call, desk.now)
+        return None
+    aim = _aim(claim.row, call, desk.now)
     call.sends += aim is Aim.CREATE
     call.looks += aim is Aim.LOOK
-    return Pursuit(desk, claim, call, aim)
+    return (SubscriptionPursuit if is_subscription else IntentPursuit)(desk, claim, call, aim)
+
+
+def _preparation(desk: Desk, claim: work.Claim[Purchase]) -> Preparation | None:
+    if claim.row.state is PurchaseState.FAILED:  # its time was up before anything was sent
+        work.close(claim.row)
+        return None
+    return Preparation(desk, claim)
+
+
+def _intent_call(session: Session, desk: Desk, purchase: Purchase) -> StripeCall | None:
+    version = desk.gateway.api_version
+    try:
+        return calls.write_call(session, purchase, desk.deployment, api_version=version, at=desk.now)
+    except NoPaymentMethodError as refusal:
+        Answers.refuse(session, purchase, refusal, at=desk.now)
+        return None
 
 
 def _aim(purchase: Purchase, call: StripeCall, now: datetime) -> Aim:

@@ -11,10 +11,20 @@ from billing.deployment import MARK, Deployment
 from billing.ids import marked_subject
 from billing.models import WebhookEvent
 
+AUTHENTICATION = "authentication_required"
+"""Stripe, "Error codes"."""
+
+
+NAMELESS = frozenset({"invoice.upcoming"})
+"""Types whose object is not made yet, so that it has no id (Stripe, "Types of events")."""
+
 
 @dataclass(frozen=True, slots=True)
 class StripeEvent:
-    """An event of our account with an object in it; `subject` is that object (Stripe, "The Event object")."""
+    """An event of our account with an object in it; `subject` is that object (Stripe, "The Event object").
+
+    Where the object has no id yet, it is empty here.
+    """
 
     id: str
     type: str
@@ -22,6 +32,8 @@ class StripeEvent:
     livemode: bool
     subject: dict[str, Any]
     request_id: str
+    previous: dict[str, Any]
+    """What was different of the object before, where the event tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +60,11 @@ def read_event(row: WebhookEvent) -> StripeEvent | None:
     subject = data.get("object") if isinstance(data, dict) else None
     if body.get("object") != "event" or body.get("account") or not isinstance(subject, dict):
         return None
+    if row.type in NAMELESS:
+        subject.setdefault("id", "")
     if not isinstance(subject.get("id"), str):
         return None
+    previous = data.get("previous_attributes")
     created = body.get("created")
     return StripeEvent(
         id=row.stripe_event_id,
@@ -58,6 +73,7 @@ def read_event(row: WebhookEvent) -> StripeEvent | None:
         livemode=body.get("livemode") is True,
         subject=subject,
         request_id=row.request_id,
+        previous=previous if isinstance(previous, dict) else {},
     )
 
 
@@ -72,9 +88,15 @@ def read_intent(event: StripeEvent) -> IntentNews:
         currency=str(intent.get("currency")),
         livemode=intent.get("livemode", event.livemode) is True,
         mark=_text(metadata.get(MARK)) if isinstance(metadata, dict) else None,
-        error_type=_text(error.get("type")),
+        error_type=_error_type(error),
         error_message=_text(error.get("message")),
     )
+
+
+def _error_type(error: dict[str, Any]) -> str | None:
+    """Its class, or that the bank wants the owner of the card to be there, which he can still be."""
+    kind = AUTHENTICATION if error.get("code") == AUTHENTICATION else _text(error.get("type"))
+    return kind and kind[:40]
 
 
 def _instant(seconds: object) -> datetime | None:

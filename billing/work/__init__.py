@@ -13,6 +13,7 @@ from billing.work.claims import (
     put_off,
     put_off_or_give_up,
     renew,
+    rest,
     resume,
 )
 from billing.work.kinds import EVENT_BATCH, HOURS_BATCH, OPEN_KINDS, RECEIPT_BATCH
@@ -38,6 +39,7 @@ __all__ = [
     "put_off",
     "put_off_or_give_up",
     "renew",
+    "rest",
     "resume",
     "take_overdue",
 ]

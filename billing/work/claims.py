@@ -109,6 +109,14 @@ def put_off(row: OpenWork, wait: timedelta, reason: str) -> None:
     row.last_error = reason[:ERROR_LENGTH]
 
 
+def rest(row: OpenWork, wait: timedelta) -> None:
+    """Nothing was wrong, and after `wait` it is looked at again: its counts begin anew."""
+    row.due_at = row.hint_at = database_now(wait)  # type: ignore[assignment]  # an expression, until it is flushed
+    row.lease_until = row.lease_token = None
+    row.hints = row.attempts = row.deferrals = 0
+    row.troubled_since = row.last_error = None
+
+
 def put_off_or_give_up(row: OpenWork, wait: timedelta | None, reason: str) -> None:
     """`wait` None: it has been put off as often as it may be."""
     if wait is None:

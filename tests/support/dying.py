@@ -13,7 +13,7 @@ from typing import Any
 
 from billing import work
 from billing.consumptions import drain as drain_acts
-from billing.purchases import payment
+from billing.purchases import payment, pursuits
 from billing.refunds import send as refunding
 from billing.staff import perform
 from billing.webhooks import drain
@@ -23,7 +23,7 @@ __all__ = ["app"]
 
 POINTS: dict[str, tuple[ModuleType | type, str, int]] = {
     "before the call": (payment, "repeated", 1),
-    "after Stripe's answer": (payment.Pursuit, "pursue", 1),
+    "after Stripe's answer": (pursuits.Pursuit, "pursue", 1),
     "after the payment's commit": (payment, "repeated", 2),
     "after the events' claim": (work, "claim_batch", 1),
     "after the events' commit": (drain, "_work_together", 1),

@@ -1,0 +1,42 @@
+"""The payment intent of a package: to be paid in a browser, or by a saved card at once."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from billing.gateway import DeclinedError, Intent, InvalidRequestError
+from billing.ids import stripe_key
+from billing.purchases import calls
+from billing.purchases.answers import Record
+from billing.purchases.cancel import CANCEL_INTENT
+from billing.purchases.pursuits import Pursuit
+
+CLOCKS_DIFFER = timedelta(hours=1)
+"""How far Stripe's clock and ours may be apart when an object is looked for by its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntentPursuit(Pursuit[Intent]):
+    def create(self) -> Record:
+        """A saved card that is declined leaves an intent behind, which its owner can still pay."""
+        try:
+            return self.answers.kept(self.desk.gateway.create_intent(calls.stored(self.call)))
+        except DeclinedError as error:
+            if error.intent_id is None:
+                raise
+            return self.answers.kept(self.desk.gateway.retrieve_intent(error.intent_id))
+
+    def look(self) -> Intent | None:
+        then, now = self.call.prepared_at, self.desk.now  # in that order, unless a clock was set back meanwhile
+        since, until = min(then, now) - CLOCKS_DIFFER, max(then, now) + CLOCKS_DIFFER
+        return self.desk.gateway.find_intent(self.mark, since, until)
+
+    def kept(self, found: Intent) -> Record:
+        return self.answers.kept(found)
+
+    def end(self, found: Intent) -> Record:
+        key = stripe_key(self.desk.deployment.installation, CANCEL_INTENT, self.claim.row.id, self.call.attempt)
+        try:
+            return self.answers.ended(self.desk.gateway.cancel_intent(found.id, key).id)
+        except InvalidRequestError:
+            present = self.desk.gateway.retrieve_intent(found.id)
+        return self.answers.ended(present.id) if present.status == "canceled" else self.answers.kept(present)
