@@ -41,6 +41,15 @@ def newest_revision() -> str | None:
     return ScriptDirectory(str(MIGRATIONS)).get_current_head()
 
 
+def is_migrated(revision: str | None) -> bool:
+    """Whether the schema has all that this code needs: revisions are numbered, and a later one only adds.
+
+    While a release is deployed its schema is there before its code, and the code before it goes on.
+    """
+    newest = newest_revision()
+    return revision is not None and newest is not None and revision >= newest
+
+
 def role_of(url: str) -> str:
     return unquote(urlsplit(url).username or "")
 

@@ -39,6 +39,8 @@ class Process:
         self.name = name
         self._argv, self._variables = argv, variables
         self._log = log
+        self._log_before = 0
+        self._directory = ROOT
         self._running: subprocess.Popen[bytes] | None = None
 
     @property
@@ -50,8 +52,14 @@ class Process:
         self._argv = (*self._argv[:-1], command)
         self._variables = {**self._variables, **variables}
 
+    def come_from(self, directory: Path | None) -> None:
+        """Run the code of another place from the next start on; None is the code of here."""
+        self._directory = directory or ROOT
+        self._variables = {**self._variables, "PYTHONPATH": str(self._directory)}
+
     def start(self) -> None:
-        program = Program(self.name, self._argv, self._variables, ROOT)
+        self._log_before = len(self.log)
+        program = Program(self.name, self._argv, self._variables, self._directory)
         with self._log.open("ab") as log:
             arguments = spawn_arguments(program)
             self._running = subprocess.Popen(
@@ -66,6 +74,10 @@ class Process:
     @property
     def log(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    @property
+    def log_of_this_start(self) -> str:
+        return self.log[self._log_before :]
 
     def signal_all(self, number: int) -> None:
         for pid in family_of(self.pid):
@@ -158,7 +170,7 @@ class Stack:
             "web": lambda: self._answers(self.door, "/healthz"),
             "sandbox": lambda: self._answers(self.control, "/health"),
         }
-        probe = probes.get(name, lambda: " ready" in process.log)
+        probe = probes.get(name, lambda: " ready" in process.log_of_this_start)
         eventually(probe, READY_SECONDS, lambda: f"{name} is not ready:\n{process.log[-3000:]}")
 
     @staticmethod

@@ -6,7 +6,7 @@ from starlette.testclient import TestClient
 
 from billing.config import AppEnv, Settings
 from billing.db import Begin
-from billing.migrate import newest_revision
+from billing.migrate import is_migrated, newest_revision
 from tests.support.factories import add_purchase
 from tests.web.support import Tokens
 from web.app import create_app
@@ -94,3 +94,10 @@ def test_a_broker_that_is_away_is_reported_and_makes_nobody_unready(settings: Se
         answers = [client.get("/readyz") for _ in range(3)]
     assert {answer.status_code for answer in answers} == {200}
     assert answers[-1].json()["broker_reachable"] is not True
+
+
+@pytest.mark.parametrize(("revision", "is_enough"), [(None, False), ("0001", False), ("9999", True)])
+def test_a_schema_of_a_later_release_is_enough(revision: str | None, is_enough: bool) -> None:
+    """While a release is deployed its schema is there before its code: doors that still serve must stay in service."""
+    assert is_migrated(revision) is is_enough
+    assert is_migrated(newest_revision())
