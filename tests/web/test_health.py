@@ -64,9 +64,9 @@ def test_work_of_later_is_not_overdue(settings: Settings, begin: Begin) -> None:
     assert details(settings)[1]["oldest_overdue_seconds"] == 0
 
 
-def test_another_schema_than_the_codes_is_not_ready(settings: Settings, begin: Begin) -> None:
+def test_an_older_schema_than_the_codes_is_not_ready(settings: Settings, begin: Begin) -> None:
     changes = {
-        "UPDATE alembic_version SET version_num = 'x' || version_num": (
+        "UPDATE alembic_version SET version_num = '0' || version_num": (
             "UPDATE alembic_version SET version_num = substr(version_num, 2)"
         ),
         "ALTER TABLE alembic_version RENAME TO gone": "ALTER TABLE gone RENAME TO alembic_version",
