@@ -66,6 +66,15 @@ class PreparePayment(Message):
     purchase_id: UUID
 
 
+class AskAboutPayment(Message):
+    """Nothing was heard of a payment for a while."""
+
+    task: ClassVar[str] = "billing.purchases.ask"
+    queue: ClassVar[str] = "money"
+
+    purchase_id: UUID
+
+
 class EventsWaiting(Message):
     """Some webhook events wait to be worked."""
 
@@ -225,6 +234,7 @@ class AuditBalances(Message):
 
 MESSAGES: tuple[type[Message], ...] = (
     PreparePayment,
+    AskAboutPayment,
     EventsWaiting,
     LinkStudent,
     HoursWaiting,

@@ -9,6 +9,7 @@ from billing.consumptions.lapse import lapse_holds
 from billing.disputes.watch import watch_disputes
 from billing.expiry import sweep
 from billing.messages import (
+    AskAboutPayment,
     AskStripe,
     AuditBalances,
     CloseAbandoned,
@@ -37,6 +38,7 @@ from billing.notifications.send import send_notification
 from billing.notifications.warn import warn_of_expiry
 from billing.purchases import payment
 from billing.purchases.abandon import close_abandoned
+from billing.purchases.asking import ask_about_payment
 from billing.receipts.drain import drain as drain_receipts
 from billing.reconciliation.compare import compare_ledgers
 from billing.reconciliation.events import read_events
@@ -54,6 +56,11 @@ from workers.task import task
 @task(PreparePayment)
 def prepare_payment(message: PreparePayment, runtime: Runtime) -> Sequence[FollowUp]:
     return payment.prepare_payment(runtime.desk(), message)
+
+
+@task(AskAboutPayment)
+def ask_about(message: AskAboutPayment, runtime: Runtime) -> Sequence[FollowUp]:
+    return ask_about_payment(runtime.desk(), message)
 
 
 @task(EventsWaiting)

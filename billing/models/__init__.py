@@ -9,7 +9,7 @@ from billing.models.expiry import SweepRun
 from billing.models.ledger import HourAllocation, HourEntry, HourLot, LedgerAudit, StudentBalance
 from billing.models.notifications import Notification
 from billing.models.plans import Installation, PricingPlan, PricingPlanVersion
-from billing.models.purchases import Purchase, PurchaseTransition, StaffCase, StripeCall
+from billing.models.purchases import PaymentWatch, Purchase, PurchaseTransition, StaffCase, StripeCall
 from billing.models.receipts import Receipt, ReceiptCounter
 from billing.models.reconciliation import Cursor, Finding, ReconciliationRun
 from billing.models.refunds import Dispute, Refund, StaleMark
@@ -36,6 +36,7 @@ __all__ = [
     "Notification",
     "OpenWork",
     "PaymentMethod",
+    "PaymentWatch",
     "PricingPlan",
     "PricingPlanVersion",
     "Purchase",

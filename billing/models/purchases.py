@@ -95,8 +95,6 @@ class Purchase(OpenWork, table=True):
     subscription_id: UUID | None = Field(default=None, foreign_key="subscription.id")
     """What this purchase began, or paid another period of."""
     stripe_invoice_id: str | None = Field(default=None, max_length=255)
-    asks: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs={"server_default": text("0")})
-    """How often Stripe was asked about this payment because nothing was heard of it."""
     refunded_cents: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     """What went back by refunds and lost disputes."""
     refunding_cents: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
@@ -108,6 +106,25 @@ class Purchase(OpenWork, table=True):
     """When nobody had paid it for so long that its intent is to be cancelled: then it ends as `expired`."""
     cancel_requested_at: datetime | None = Field(default=None, sa_type=Instant)
     paid_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class PaymentWatch(OpenWork, table=True):
+    """A payment that was prepared: asked about when nothing is heard of it. `id` is its purchase, `asks` how often.
+
+    A row of its own, so that the open work of a purchase stays what has to be done for it now.
+    """
+
+    __tablename__ = "payment_watch"
+    __table_args__ = (
+        CheckConstraint("asks >= 0", name="asks_count"),
+        *open_work_constraints("payment_watch"),
+    )
+    kind: ClassVar[str] = "payment_watch"
+
+    id: UUID = Field(primary_key=True, foreign_key="purchase.id")
+    asks: int = Field(default=0, sa_type=SmallInteger)
+    request_id: str = Field(max_length=64)
+    began_at: datetime = Field(sa_type=Instant)
 
 
 class PurchaseTransition(SQLModel, table=True):

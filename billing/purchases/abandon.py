@@ -22,7 +22,7 @@ ABANDON = text("""
     WITH unpaid AS (
         SELECT id FROM purchase
         WHERE accepted_at <= :before AND payment_intent_id IS NOT NULL AND state IN ('pending', 'failed')
-            AND cancel_requested_at IS NULL AND lease_token IS NULL AND gave_up_at IS NULL
+            AND cancel_requested_at IS NULL AND due_at IS NULL AND gave_up_at IS NULL
         ORDER BY accepted_at LIMIT :most FOR UPDATE SKIP LOCKED
     )
     UPDATE purchase SET abandoned_at = :now, cancel_requested_at = :now,

@@ -56,7 +56,6 @@ class TopUpRequest:
 
 
 LOCK = text("SELECT id, name, email FROM student WHERE external_id = :sub FOR NO KEY UPDATE")
-LOOK = text("SELECT id, name, email FROM student WHERE external_id = :sub")
 CARD = text("""
     SELECT stripe_payment_method_id AS id, exp_month, exp_year FROM payment_method
     WHERE student_id = :student_id AND detached_at IS NULL
@@ -127,10 +126,13 @@ async def accept_topup(
 
 
 async def find_earlier_topup(connection: AsyncConnection, request: TopUpRequest) -> AcceptedPurchase | None:
-    """What this wish has made already; None where it has not. Makes nothing. Raises IdempotencyMismatchError."""
+    """What this wish has made already, waited for as it is where one is accepted; None where it has made nothing.
+
+    Raises IdempotencyMismatchError.
+    """
+    student = await _one(connection, LOCK, {"sub": request.caller.sub})
     if earlier := await _of_key(connection, request):
         return earlier
-    student = await _one(connection, LOOK, {"sub": request.caller.sub})
     return await _of_wish(connection, request, student, await _card(connection, request, student))
 
 

@@ -15,7 +15,7 @@ from billing.gateway import GatewayError, Intent, KeyReusedError, StripeRefusedU
 from billing.messages import FollowUp, PreparePayment
 from billing.models import Purchase, StripeCall
 from billing.purchases import calls, changes, completion, lifecycle
-from billing.purchases.asks import ask_later
+from billing.purchases.watches import watch
 from billing.recurring import Begun
 from billing.secrets import Vault
 from billing.stale.marks import mark
@@ -166,13 +166,14 @@ class Answers:
     def _go_on(purchase: Purchase) -> list[FollowUp]:
         """The intent is known now, so a wish to cancel that came meanwhile can be followed."""
         if purchase.cancel_requested_at is None:
-            ask_later(purchase)
+            work.close(purchase)
             return []
         work.put_off(purchase, timedelta(), "to be cancelled")
         return [PreparePayment(purchase_id=purchase.id)]
 
     def _payable(self, session: Session, purchase: Purchase, intent_id: str, client_secret: str) -> None:
         purchase.payment_intent_id = intent_id
+        watch(session, purchase, at=self.now)
         if purchase.state is PurchaseState.QUEUED:
             purchase.client_secret = self.vault.seal(client_secret)
             purchase.error_type = purchase.error_message = None

@@ -1,60 +1,64 @@
-"""Asking about a payment of which nothing was heard: after five minutes, an hour, and then each day, for five days.
+"""Asking about a payment of which nothing was heard: news that is lost is found out this way."""
 
-News that is lost is found out this way, whatever became of Stripe's events.
-"""
-
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
-from sqlmodel import Session
+from sqlmodel import Session, select
+from structlog.contextvars import bound_contextvars
 
 from billing import retry, work
+from billing.db import repeated
 from billing.errors import PermanentError
 from billing.gateway import GatewayError, Intent
-from billing.messages import FollowUp
-from billing.models import Purchase
+from billing.messages import AskAboutPayment, FollowUp
+from billing.models import PaymentWatch, Purchase
 from billing.purchases import changes, completion, lifecycle
-from billing.purchases.answers import Record
-from billing.purchases.asks import ask_later
 from billing.purchases.desk import Desk
-from billing.states import PurchaseState, Step
+from billing.purchases.watches import watch_on
+from billing.states import PAYABLE, PurchaseState, Step
 
 log = structlog.get_logger(__name__)
 
 
+def ask_about_payment(desk: Desk, message: AskAboutPayment) -> Sequence[FollowUp]:
+    """For a payment that is settled, or is being cancelled, it asks nothing."""
+    asking = repeated(desk.begin, lambda session: _take(session, desk, message))
+    if asking is None:
+        return []
+    with bound_contextvars(request_id=asking.claim.row.request_id), desk.leases.held(asking.claim.token):
+        try:
+            intent = desk.gateway.retrieve_intent(asking.intent_id)
+        except GatewayError as error:
+            trouble = error
+            return repeated(desk.begin, lambda session: asking.put_off(session, trouble))
+        return repeated(desk.begin, lambda session: asking.heard(session, intent))
+
+
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """A claimed purchase whose intent somebody may have paid."""
-
     desk: Desk
-    claim: work.Claim[Purchase]
+    claim: work.Claim[PaymentWatch]
+    intent_id: str
 
-    def pursue(self) -> Record:
-        return self._heard(self.desk.gateway.retrieve_intent(self.claim.row.payment_intent_id or ""))
+    def put_off(self, session: Session, error: GatewayError) -> list[FollowUp]:
+        """Again later; what Stripe will never answer is left to people."""
+        (row,) = work.resume(session, self.claim)
+        reason = f"{error.error_type}: {error.message}"
+        log.warning("asking_about_payment_put_off", purchase_id=str(row.id), error=str(error))
+        if isinstance(error, PermanentError):
+            work.give_up(row, reason)
+        else:
+            work.put_off(row, retry.after(retry.STRIPE, row.deferrals) or retry.LONGEST, reason)
+        return []
 
-    def trouble(self, error: GatewayError) -> Record:
-        def record(session: Session) -> list[FollowUp]:
-            (purchase,) = work.resume(session, self.claim)
-            reason = f"{error.error_type}: {error.message}"
-            log.warning("asking_about_payment_put_off", purchase_id=str(purchase.id), error=str(error))
-            if isinstance(error, PermanentError):
-                work.give_up(purchase, reason)
-            else:
-                work.put_off(purchase, retry.after(retry.STRIPE, purchase.deferrals) or retry.LONGEST, reason)
-            return []
-
-        return record
-
-    def _heard(self, intent: Intent) -> Record:
-        def record(session: Session) -> list[FollowUp]:
-            (purchase,) = work.resume(session, self.claim)
-            purchase.asks += 1
-            ask_later(purchase)
-            self._apply(session, purchase, intent)
-            log.info("payment_asked_about", purchase_id=str(purchase.id), intent_status=intent.status)
-            return changes.noted(session)
-
-        return record
+    def heard(self, session: Session, intent: Intent) -> list[FollowUp]:
+        (row,) = work.resume(session, self.claim)
+        watch_on(row)
+        purchase = _locked(session, row)
+        self._apply(session, purchase, intent)
+        log.info("payment_asked_about", purchase_id=str(purchase.id), intent_status=intent.status)
+        return changes.noted(session)
 
     def _apply(self, session: Session, purchase: Purchase, intent: Intent) -> None:
         if intent.status == "succeeded":
@@ -70,4 +74,19 @@ class Asking:
         if lifecycle.can_move(purchase.state, target):
             lifecycle.move_to(purchase, target)
             lifecycle.note_step(session, purchase, step, cause=intent.id, at=self.desk.now)
-            ask_later(purchase)
+
+
+def _take(session: Session, desk: Desk, message: AskAboutPayment) -> Asking | None:
+    claim = work.claim_unless_worn_out(session, PaymentWatch, message.purchase_id, desk.leases.terms)
+    if claim is None:
+        return None
+    purchase = session.get_one(Purchase, message.purchase_id)
+    if purchase.state in PAYABLE and purchase.payment_intent_id is not None:
+        return Asking(desk, claim, purchase.payment_intent_id)
+    work.close(claim.row)
+    return None
+
+
+def _locked(session: Session, row: PaymentWatch) -> Purchase:
+    ours = select(Purchase).where(Purchase.id == row.id)
+    return session.exec(ours.with_for_update().execution_options(populate_existing=True)).one()

@@ -21,7 +21,6 @@ from billing.messages import FollowUp
 from billing.models import Purchase
 from billing.purchases import changes, completion, lifecycle
 from billing.purchases.answers import Record
-from billing.purchases.asks import ask_later
 from billing.purchases.desk import Desk
 from billing.recurring import SubscriptionThere
 from billing.states import ENDED_SUBSCRIPTIONS, PurchaseState, SubscriptionStatus
@@ -118,8 +117,8 @@ class Cancellation:
     @staticmethod
     def drop_wish(purchase: Purchase, reason: str) -> None:
         purchase.cancel_requested_at = purchase.abandoned_at = None
-        ask_later(purchase)
         purchase.last_error = reason
+        work.close(purchase)
 
 
 @dataclass(frozen=True, slots=True)

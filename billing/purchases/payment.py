@@ -1,4 +1,4 @@
-"""What a purchase needs at Stripe: to have its payment made, asked about, cancelled, or to be certain of none.
+"""What a purchase needs at Stripe: to have its payment made, or cancelled, or to be certain that there is none.
 
 Claim and write the call down, call with no transaction open, record the answer under the claim's token.
 """
@@ -16,7 +16,6 @@ from billing.messages import FollowUp, PreparePayment, PurchaseChanged
 from billing.models import Purchase, StripeCall, Subscription
 from billing.purchases import calls
 from billing.purchases.answers import Answers
-from billing.purchases.asking import Asking
 from billing.purchases.cancel import Cancellation, SubscriptionCancellation, cancel_now
 from billing.purchases.desk import Desk
 from billing.purchases.intents import IntentPursuit
@@ -24,7 +23,7 @@ from billing.purchases.pursuits import Aim
 from billing.purchases.subscribing import Preparation, SubscriptionPursuit
 from billing.states import PlanType, PurchaseState
 
-WorkAtStripe = IntentPursuit | SubscriptionPursuit | Preparation | Cancellation | Asking
+WorkAtStripe = IntentPursuit | SubscriptionPursuit | Preparation | Cancellation
 
 
 def prepare_payment(desk: Desk, message: PreparePayment) -> list[FollowUp]:
@@ -51,7 +50,7 @@ def _take(session: Session, desk: Desk, message: PreparePayment) -> WorkAtStripe
         Answers.wear_out(session, purchase, at=desk.now)
         return None
     if purchase.payment_intent_id is not None:
-        return _about_payment(session, desk, claim)
+        return _cancellation(session, desk, claim)
     call = calls.open_call(session, purchase)
     if purchase.cancel_requested_at is not None and (call is None or call.sends == 0):
         cancel_now(session, purchase, at=desk.now)
@@ -61,10 +60,8 @@ def _take(session: Session, desk: Desk, message: PreparePayment) -> WorkAtStripe
     return _pursuit(session, desk, claim, call)
 
 
-def _about_payment(session: Session, desk: Desk, claim: work.Claim[Purchase]) -> Cancellation | Asking:
+def _cancellation(session: Session, desk: Desk, claim: work.Claim[Purchase]) -> Cancellation:
     purchase = claim.row
-    if purchase.cancel_requested_at is None:
-        return Asking(desk, claim)
     if purchase.subscription_id is None:
         return Cancellation(desk, claim)
     theirs = select(Subscription.stripe_subscription_id).where(Subscription.id == purchase.subscription_id)

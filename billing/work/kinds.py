@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from billing.messages import (
+    AskAboutPayment,
     AskStripe,
     EventsWaiting,
     HoursWaiting,
@@ -23,6 +24,7 @@ from billing.models import (
     ConsumptionAct,
     Notification,
     OpenWork,
+    PaymentWatch,
     Purchase,
     Receipt,
     Refund,
@@ -52,6 +54,10 @@ class OpenKind:
 
 def _payments(ids: Sequence[Any]) -> list[Message]:
     return [PreparePayment(purchase_id=purchase_id) for purchase_id in ids]
+
+
+def _watches(ids: Sequence[Any]) -> list[Message]:
+    return [AskAboutPayment(purchase_id=purchase_id) for purchase_id in ids]
 
 
 def _events(ids: Sequence[Any]) -> list[Message]:
@@ -106,4 +112,5 @@ OPEN_KINDS: Sequence[OpenKind] = (
     OpenKind(StaleMark, _stale_marks),
     OpenKind(Receipt, _receipts),
     OpenKind(AccountAct, _account_acts),
+    OpenKind(PaymentWatch, _watches),
 )

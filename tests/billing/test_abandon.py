@@ -114,7 +114,7 @@ def test_what_stripe_refuses_is_tried_again_in_the_next_hour(returns: Returns) -
     (intent,) = returns.gateway.intents.values()
     returns.gateway.change(intent.id, status="processing")
     kept = returns.work(purchase)
-    assert (kept.state, kept.abandoned_at, kept.cancel_requested_at, kept.lease_token) == (P.PENDING, None, None, None)
+    assert (kept.state, kept.abandoned_at, kept.cancel_requested_at, kept.due_at) == (P.PENDING, None, None, None)
     returns.gateway.change(intent.id, status="requires_payment_method")
     returns.pass_time(60)
     assert len(abandon(returns)) == 1

@@ -110,7 +110,7 @@ def test_a_payment_on_its_way_cannot_be_cancelled(office: Office, wish: Wish) ->
     office.gateway.change(pending.payment_intent_id, status="processing")
     wish.of(purchase)
     left = office.work(purchase)
-    assert (left.state, left.cancel_requested_at, left.lease_token) == (P.PENDING, None, None)
+    assert (left.state, left.cancel_requested_at, left.due_at) == (P.PENDING, None, None)
 
 
 def test_a_new_wish_is_not_answered_with_the_refusal_of_an_old_one(office: Office, wish: Wish) -> None:
@@ -144,7 +144,7 @@ def test_a_cancel_that_stripe_does_not_understand_is_dropped(office: Office, wis
     wish.of(purchase)
     office.fail_with(InvalidRequestError(), InvalidRequestError())
     left = office.work(purchase)
-    assert (left.state, left.lease_token, left.cancel_requested_at) == (P.PENDING, None, None)
+    assert (left.state, left.due_at, left.cancel_requested_at) == (P.PENDING, None, None)
 
 
 @pytest.mark.parametrize("state", [P.COMPLETED, P.CANCELLED, P.EXPIRED, P.REFUNDED])

@@ -43,7 +43,7 @@ def office(begin: Begin, deployment: Deployment, vault: Vault, now: datetime) ->
 def test_a_queued_purchase_gets_an_intent_of_its_frozen_price(office: Office, vault: Vault) -> None:
     """Amount, currency and mark come from the row; the secret is kept sealed."""
     done = office.work(office.buy())
-    assert (done.state, done.payment_intent_id, done.lease_token) == (P.PENDING, "pi_1", None)
+    assert (done.state, done.payment_intent_id, done.due_at) == (P.PENDING, "pi_1", None)
     assert done.client_secret is not None
     assert vault.open(done.client_secret) == "pi_1_secret_x"
     assert b"secret" not in done.client_secret

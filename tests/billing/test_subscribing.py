@@ -24,6 +24,11 @@ MONTHLY = {
     "validity_days": None,
 }
 
+UNRECORDED = text("""
+    UPDATE purchase SET state = 'queued', payment_intent_id = NULL, client_secret = NULL, subscription_id = NULL,
+        due_at = clock_timestamp(), hint_at = clock_timestamp()
+""")
+
 
 @pytest.fixture
 def office(begin: Begin, deployment: Deployment, vault: Vault, now: datetime) -> Returns:
@@ -42,7 +47,10 @@ def subscriptions(office: Returns) -> list[Subscription]:
 
 def wish_cancelled(office: Returns, purchase: Purchase) -> None:
     with office.desk.begin() as session:
-        wish = text("UPDATE purchase SET cancel_requested_at = :now WHERE id = :id")
+        wish = text(
+            "UPDATE purchase SET cancel_requested_at = :now, due_at = clock_timestamp(), hint_at = clock_timestamp()"
+            " WHERE id = :id"
+        )
         session.execute(wish, {"id": purchase.id, "now": office.desk.now})
 
 
@@ -87,8 +95,7 @@ def test_a_lost_answer_makes_no_second_subscription(office: Returns, purchase: P
 def test_one_that_was_sent_often_is_looked_for(office: Returns, purchase: Purchase) -> None:
     office.work(purchase)
     with office.desk.begin() as session:  # as if the answer had never been recorded
-        session.execute(text("UPDATE purchase SET state = 'queued', payment_intent_id = NULL, client_secret = NULL"))
-        session.execute(text("UPDATE purchase SET subscription_id = NULL, due_at = clock_timestamp()"))
+        session.execute(UNRECORDED)
         session.execute(text("UPDATE stripe_call SET state = 'open', object_id = NULL, answered_at = NULL, sends = 5"))
     pending = office.work(purchase)
     assert pending.state is P.PENDING
@@ -100,8 +107,7 @@ def test_one_whose_time_is_up_is_ended_at_stripe(office: Returns, purchase: Purc
     """What was created unheard of must not wait there for somebody to pay it."""
     office.work(purchase)
     with office.desk.begin() as session:
-        session.execute(text("UPDATE purchase SET state = 'queued', payment_intent_id = NULL, client_secret = NULL"))
-        session.execute(text("UPDATE purchase SET subscription_id = NULL, due_at = clock_timestamp()"))
+        session.execute(UNRECORDED)
         session.execute(text("UPDATE stripe_call SET state = 'open', object_id = NULL, answered_at = NULL"))
     office.pass_time(16)
     left = office.work(purchase)

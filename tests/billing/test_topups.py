@@ -1,4 +1,4 @@
-"""A purchase that a saved card pays: at once, or declined, or only with its owner; credited once, whoever tells of it."""
+"""A purchase that a saved card pays: at once, declined, or only with its owner; credited once, whoever tells of it."""
 
 from datetime import datetime
 

@@ -2,6 +2,7 @@
 
 from billing.ids import new_id
 from billing.messages import (
+    AskAboutPayment,
     AskStripe,
     AuditBalances,
     CloseAbandoned,
@@ -28,6 +29,7 @@ from billing.messages import (
 
 SAMPLES: dict[type[Message], Message] = {
     PreparePayment: PreparePayment(purchase_id=new_id()),
+    AskAboutPayment: AskAboutPayment(purchase_id=new_id()),
     EventsWaiting: EventsWaiting(),
     LinkStudent: LinkStudent(link_id=new_id()),
     HoursWaiting: HoursWaiting(),

@@ -38,7 +38,7 @@ OPEN_BEFORE = (
     "stale_mark",
     "receipt",
 )
-OPEN_NOW = (*OPEN_BEFORE, "account_act")
+OPEN_NOW = (*OPEN_BEFORE, "account_act", "payment_watch")
 DEAD_LETTER = """
 CREATE OR REPLACE VIEW dead_letter AS
 SELECT 'purchase' AS kind, id::text AS subject, last_error AS reason, attempts, gave_up_at AS at
@@ -93,6 +93,43 @@ def replace_check(table: str, name: str, condition: str) -> None:
 
 
 def upgrade() -> None:
+    op.create_table(
+        "payment_watch",
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("hint_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("hints", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("deferrals", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("lease_token", sa.Uuid(), nullable=True),
+        sa.Column("last_error", sa.String(), nullable=True),
+        sa.Column("gave_up_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("asks", sa.SmallInteger(), nullable=False),
+        sa.Column("request_id", sa.String(length=64), nullable=False),
+        sa.Column("began_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("(due_at IS NULL) = (hint_at IS NULL)", name=op.f("ck_payment_watch_open_is_hinted")),
+        sa.CheckConstraint(
+            "(lease_token IS NULL) = (lease_until IS NULL)", name=op.f("ck_payment_watch_lease_is_whole")
+        ),
+        sa.CheckConstraint("asks >= 0", name=op.f("ck_payment_watch_asks_count")),
+        sa.CheckConstraint("attempts >= deferrals AND deferrals >= 0", name=op.f("ck_payment_watch_attempts_count")),
+        sa.CheckConstraint("gave_up_at IS NULL OR due_at IS NULL", name=op.f("ck_payment_watch_given_up_is_closed")),
+        sa.CheckConstraint(
+            "lease_token IS NULL OR due_at IS NOT NULL", name=op.f("ck_payment_watch_lease_is_of_open_work")
+        ),
+        sa.ForeignKeyConstraint(["id"], ["purchase.id"], name=op.f("fk_payment_watch_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_payment_watch")),
+    )
+    for name, columns, which in (
+        ("due", ["due_at", "id"], "due_at"),
+        ("gave_up", ["gave_up_at"], "gave_up_at"),
+        ("hint", ["hint_at"], "due_at"),
+        ("lease", ["lease_token"], "lease_token"),
+    ):
+        op.create_index(
+            f"ix_payment_watch_{name}", "payment_watch", columns, postgresql_where=sa.text(f"{which} IS NOT NULL")
+        )
     op.create_table(
         "account_act",
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
@@ -354,7 +391,6 @@ def upgrade() -> None:
     op.add_column("purchase", sa.Column("payment_method_id", sa.String(length=255), nullable=True))
     op.add_column("purchase", sa.Column("subscription_id", sa.Uuid(), nullable=True))
     op.add_column("purchase", sa.Column("stripe_invoice_id", sa.String(length=255), nullable=True))
-    op.add_column("purchase", sa.Column("asks", sa.SmallInteger(), server_default=sa.text("0"), nullable=False))
     op.create_index(
         "ix_purchase_subscription",
         "purchase",
@@ -400,7 +436,7 @@ def downgrade() -> None:
     op.drop_constraint(op.f("uq_purchase_stripe_invoice_id"), "purchase", type_="unique")
     op.drop_index("uq_purchase_first_of_subscription", "purchase")
     op.drop_index("ix_purchase_subscription", "purchase")
-    op.drop_column("purchase", "asks")
+    op.drop_table("payment_watch")
     op.drop_column("purchase", "stripe_invoice_id")
     op.drop_column("purchase", "subscription_id")
     op.drop_column("purchase", "payment_method_id")

@@ -14,6 +14,61 @@ CLOSED = {
     "closed_with_a_note": "(state = 'closed') = (note IS NOT NULL)",
 }
 
+# Where a row was never handed back, its trouble began when it was accepted. Words that name a row are blanked in what
+# alike failures are known by. A mark that is older than the failure is about an earlier one.
+DEAD_LETTER = """
+CREATE OR REPLACE VIEW dead_letter AS
+WITH letter AS (
+{open_work}
+    SELECT 'message' AS kind, id::text AS subject, reason, times AS attempts, last_at AS at, first_at
+        FROM unreadable_message
+)
+SELECT letter.kind, letter.subject, letter.reason, letter.attempts, letter.at,
+    split_part(letter.reason, ':', 1) AS error_class, least(letter.first_at, letter.at) AS first_at,
+    md5(letter.kind || ' ' || coalesce(regexp_replace(letter.reason, '{named}', '#', 'gi'), '')) AS digest,
+    coalesce(mark.state, 'dead') AS state
+FROM letter LEFT JOIN dead_letter_mark AS mark
+    ON mark.kind = letter.kind AND mark.subject = letter.subject AND mark.at >= letter.at;
+"""
+OF_OPEN_WORK = """
+    SELECT '{table}' AS kind, id::text AS subject, last_error AS reason, attempts, gave_up_at AS at,
+        coalesce(troubled_since, {began_at}) AS first_at
+        FROM {table} WHERE gave_up_at IS NOT NULL
+    UNION ALL"""
+NAMED = r"\S+@\S+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\m[a-z]{2,6}_\w*[0-9]\w*|\m[0-9a-f]{16,}\M|[0-9]+"
+BEGAN_AT = {
+    "purchase": "accepted_at",
+    "webhook_event": "received_at",
+    "student_link": "requested_at",
+    "consumption_act": "requested_at",
+    "staff_act": "requested_at",
+    "sweep_run": "started_at",
+    "notification": "created_at",
+    "refund": "created_at",
+    "stale_mark": "marked_at",
+    "receipt": "requested_at",
+    "account_act": "requested_at",
+    "payment_watch": "began_at",
+}
+DEAD_LETTER_BEFORE = """
+CREATE VIEW dead_letter AS
+{open_work}
+SELECT 'message' AS kind, id::text AS subject, reason, times AS attempts, last_at AS at FROM unreadable_message;
+"""
+OF_OPEN_WORK_BEFORE = """
+SELECT '{table}' AS kind, id::text AS subject, last_error AS reason, attempts, gave_up_at AS at
+    FROM {table} WHERE gave_up_at IS NOT NULL
+UNION ALL"""
+
+
+def dead_letter() -> str:
+    parts = (OF_OPEN_WORK.format(table=table, began_at=began_at) for table, began_at in BEGAN_AT.items())
+    return DEAD_LETTER.format(open_work="".join(parts), named=NAMED)
+
+
+def dead_letter_before() -> str:
+    return DEAD_LETTER_BEFORE.format(open_work="".join(OF_OPEN_WORK_BEFORE.format(table=table) for table in BEGAN_AT))
+
 
 def replace_check(table: str, name: str, condition: str) -> None:
     op.drop_constraint(op.f(f"ck_{table}_{name}"), table, type_="check")
@@ -54,6 +109,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_reconciliation_run_started", "reconciliation_run", ["scope", "started_at"], unique=False)
     op.add_column("account_act", sa.Column("troubled_since", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("payment_watch", sa.Column("troubled_since", sa.DateTime(timezone=True), nullable=True))
     op.create_table(
         "dead_letter_mark",
         sa.Column("kind", sa.String(length=40), nullable=False),
@@ -133,9 +189,12 @@ def upgrade() -> None:
     for name, condition in CLOSED.items():
         op.create_check_constraint(op.f(f"ck_staff_case_{name}"), "staff_case", condition)
     replace_check("staff_act", "staffaction", f"action IN ({ACTIONS}, {MORE_ACTIONS})")
+    op.execute(dead_letter())
 
 
 def downgrade() -> None:
+    op.execute("DROP VIEW dead_letter")
+    op.execute(dead_letter_before())
     replace_check("staff_act", "staffaction", f"action IN ({ACTIONS})")
     for name in CLOSED:
         op.drop_constraint(op.f(f"ck_staff_case_{name}"), "staff_case", type_="check")
@@ -154,6 +213,7 @@ def downgrade() -> None:
     op.drop_column("consumption_act", "troubled_since")
     op.drop_table("finding")
     op.drop_table("dead_letter_mark")
+    op.drop_column("payment_watch", "troubled_since")
     op.drop_column("account_act", "troubled_since")
     op.drop_table("reconciliation_run")
     op.drop_table("cursor")
