@@ -1,10 +1,15 @@
 """New and derived identifiers: the only place that makes one."""
 
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 
 def new_id() -> UUID:
     return uuid4()
+
+
+def named_id(installation: UUID, name: str) -> UUID:
+    """The identifier of what has a name and no row: the same one in every process of this installation."""
+    return uuid5(installation, name)
 
 
 def installation_mark(installation: UUID, subject: UUID) -> str:

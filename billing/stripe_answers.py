@@ -10,10 +10,25 @@ from pydantic import BaseModel
 from billing.deployment import MARK, REFUND_MARK
 from billing.gateway import DisputeThere, Intent, RefundThere
 
+AUTHENTICATION_REQUIRED = "authentication_required"
+"""Stripe's code, and our type, for a payment that the bank takes only from the card's owner."""
+
 
 class _Charge(BaseModel):
     created: datetime
     paid: bool = False
+
+
+class _PaymentError(BaseModel):
+    """Stripe, "The PaymentIntent object": `last_payment_error`."""
+
+    type: str
+    code: str | None = None
+    message: str | None = None
+
+    @property
+    def error_type(self) -> str:
+        return AUTHENTICATION_REQUIRED if self.code == AUTHENTICATION_REQUIRED else self.type
 
 
 class _Intent(BaseModel):
@@ -32,6 +47,7 @@ class _Intent(BaseModel):
     metadata: dict[str, str] = {}
     latest_charge: _Charge | str | None = None
     cancellation_reason: str | None = None
+    last_payment_error: _PaymentError | None = None
 
 
 class _Listed(BaseModel):
@@ -112,7 +128,7 @@ def page(answer: object) -> _Page:
 
 def intent(answer: object) -> Intent:
     found = _Intent.model_validate(answer)
-    charge = found.latest_charge
+    charge, error = found.latest_charge, found.last_payment_error
     return Intent(
         id=found.id,
         client_secret=found.client_secret,
@@ -126,6 +142,8 @@ def intent(answer: object) -> Intent:
         created_at=found.created,
         paid_at=charge.created if isinstance(charge, _Charge) and charge.paid else None,
         cancellation_reason=found.cancellation_reason,
+        error_type=error.error_type if error else None,
+        error_message=error.message if error else None,
     )
 
 

@@ -21,7 +21,7 @@ from billing.local.ports import free_port
 SECRET_KEY = "sk_test_of_the_sandbox_tests"
 PUBLISHABLE_KEY = "pk_test_of_the_sandbox_tests"
 WEBHOOK_SECRET = "whsec_of_the_sandbox_tests"
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 
 
 def until(holds: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:

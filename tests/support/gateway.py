@@ -6,36 +6,42 @@ from datetime import datetime
 from typing import Any
 
 from billing.deployment import MARK, REFUND_MARK
-from billing.gateway import DisputeThere, Intent, InvalidRequestError, RefundThere, StoredCall
+from billing.gateway import DeclinedError, DisputeThere, Intent, InvalidRequestError, RefundThere, StoredCall
+from tests.support.reconciling_gateway import ReconcilingFake
+from tests.support.recurring_gateway import FakeRecurring
+from tests.support.subscription_shapes import new_intent
 
 TAKEN_BACK = ("needs_response", "under_review", "lost")
 """Statuses of disputes whose money the bank has."""
 
 
-class FakeGateway:
+class FakeGateway(FakeRecurring, ReconcilingFake):
     """Answers creates by their key, as Stripe does; `troubles` are raised one by one, `lost` answers after the work."""
 
     api_version = "2026-10-28.endive"
 
     def __init__(self, now: datetime) -> None:
-        self.now = now
-        self.intents: dict[str, Intent] = {}
+        FakeRecurring.__init__(self, now)
+        ReconcilingFake.__init__(self)
         self.creates: list[StoredCall] = []
         self.refunds: dict[str, RefundThere] = {}
         self.refund_status = "succeeded"
         self.disputes: dict[str, DisputeThere] = {}
-        self.looks = 0
         self.cancels: list[str] = []
-        self.troubles: list[BaseException] = []
-        self.lost: list[BaseException] = []
+        self._refusals: dict[str, DeclinedError] = {}
 
     def create_intent(self, call: StoredCall) -> Intent:
-        self.creates.append(call)
-        self._raise(self.troubles)
-        if call.idempotency_key not in self.intents:
-            self.intents[call.idempotency_key] = self._new(call.parameters)
-        self._raise(self.lost)
-        return self.intents[call.idempotency_key]
+        """One that is confirmed with a saved card is paid at once, or declined as `decline_next` says."""
+        key = call.idempotency_key
+        with self.lock:
+            self.creates.append(call)
+            self._raise(self.troubles)
+            if key not in self.intents:
+                self._create(call)
+            self._raise(self.lost)
+        if key in self._refusals:
+            raise self._refusals[key]
+        return self.intents[key]
 
     def retrieve_intent(self, intent_id: str) -> Intent:
         self._raise(self.troubles)
@@ -150,29 +156,21 @@ class FakeGateway:
         made = self._new({"amount": cents, "currency": "eur", "metadata": {MARK: mark}})
         self.intents[intent_id] = replace(made, id=intent_id, status="succeeded", amount_received_cents=cents)
 
-    def change(self, intent_id: str, **facts: Any) -> None:
-        for key, intent in self.intents.items():
-            if intent.id == intent_id:
-                self.intents[key] = replace(intent, **facts)
+    def _create(self, call: StoredCall) -> None:
+        parameters, key = call.parameters, call.idempotency_key
+        if "payment_method" in parameters:
+            self.living_customer(parameters["customer"])
+            self.check_card(parameters["payment_method"], parameters["customer"])
+        made = self.intents[key] = self._new(parameters)
+        if not parameters.get("confirm"):
+            return
+        if refusal := self.next_refusal(made.id):
+            self._refusals[key] = refusal
+            self.refuse(made.id, refusal)
+        else:
+            self.change(made.id, status="succeeded", amount_received_cents=made.amount_cents, paid_at=self.now)
 
     def _new(self, parameters: Mapping[str, Any]) -> Intent:
+        mark, customer = parameters["metadata"][MARK], parameters.get("customer")
         number = len(self.intents) + 1
-        return Intent(
-            id=f"pi_{number}",
-            client_secret=f"pi_{number}_secret_x",
-            status="requires_payment_method",
-            amount_cents=parameters["amount"],
-            amount_received_cents=0,
-            currency=parameters["currency"],
-            customer=None,
-            livemode=False,
-            mark=parameters["metadata"][MARK],
-            created_at=self.now,
-            paid_at=None,
-            cancellation_reason=None,
-        )
-
-    @staticmethod
-    def _raise(troubles: list[BaseException]) -> None:
-        if troubles:
-            raise troubles.pop(0)
+        return new_intent(number, parameters["amount"], parameters["currency"], customer, mark, self.now)
