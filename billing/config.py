@@ -24,6 +24,9 @@ from billing.hosts import EVERY_HOST, checked_hosts, checked_origins
 from billing.notifications.server import MailServer
 
 STRIPE_API = "https://api.stripe.com"
+STRIPE_CALLS, STRIPE_TEST_CALLS, STRIPE_ENDPOINT_CALLS = 100, 25, 25
+"""In a second: with a live key, with a test key, and at each endpoint (Stripe, "Rate limits")."""
+MOST_CALLS = 1_000_000
 SERVICES_FILE = "services.env"
 """Under the state folder: where `billing up` writes the addresses of what it embeds, for commands beside it."""
 
@@ -144,6 +147,9 @@ class Settings(BaseModel):
     stripe_publishable_key: Annotated[str, _begins_with("pk_test_", "pk_live_")]
     stripe_webhook_secret: Annotated[Secrets, AfterValidator(_webhook_secrets)] = Field(repr=False)
     stripe_api_base: HttpUrl = STRIPE_API
+    stripe_calls_per_second: int = Field(default=STRIPE_TEST_CALLS, ge=2, le=MOST_CALLS)
+    stripe_calls_per_endpoint: int = Field(default=STRIPE_ENDPOINT_CALLS, ge=2, le=MOST_CALLS)
+    """By all processes together; Stripe counts in its own way, so a little less is used."""
 
     jwt_secret: str = Field(default="", repr=False)
     jwt_jwks_url: HttpUrl | None = None
@@ -187,6 +193,8 @@ class Settings(BaseModel):
         found = {name: values[other] for name, other in FOLLOWERS.items() if not values.get(name) and other in values}
         if not values.get("jwt_secret") and not values.get("jwt_jwks_url"):
             found["jwt_secret"] = DEVELOPMENT_JWT_SECRET
+        if not values.get("stripe_calls_per_second") and _is_live(str(values.get("stripe_secret_key"))):
+            found["stripe_calls_per_second"] = STRIPE_CALLS
         return {**values, **found}
 
     @model_validator(mode="after")
@@ -201,7 +209,7 @@ class Settings(BaseModel):
     @property
     def livemode(self) -> bool:
         """Whether Stripe's objects of this deployment move real money."""
-        return "_live_" in self.stripe_secret_key[:8]
+        return _is_live(self.stripe_secret_key)
 
     @property
     def is_sandbox(self) -> bool:
@@ -266,10 +274,14 @@ def _line(detail: ErrorDetails) -> str:
     return f"{name}: {detail['msg'].removeprefix('Value error, ')}"
 
 
+def _is_live(key: str) -> bool:
+    return "_live_" in key[:8]
+
+
 def _key_complaints(settings: Settings) -> list[str]:
     live = settings.livemode
     found = []
-    if ("_live_" in settings.stripe_publishable_key[:8]) != live:
+    if _is_live(settings.stripe_publishable_key) != live:
         found.append("STRIPE_PUBLISHABLE_KEY: one key is live and the other a test key; take both from one mode")
     if live and settings.app_env is AppEnv.DEVELOPMENT:
         found.append("STRIPE_SECRET_KEY: a live key in development; use a test key, or set APP_ENV=production")

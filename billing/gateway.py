@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
 from billing.errors import BillingError, PermanentError, TransientError
+from billing.reconciling import ReconcilingGateway
 from billing.recurring import RecurringGateway
 
 
@@ -72,7 +73,7 @@ class DisputeThere:
     created_at: datetime
 
 
-class PaymentGateway(RecurringGateway, Protocol):
+class PaymentGateway(RecurringGateway, ReconcilingGateway, Protocol):
     """Every method raises a `GatewayError`, and nothing else, where there is no answer to return.
 
     Call it with no transaction open: an answer may take `retry.IN_CALL_SECONDS`.
@@ -142,6 +143,24 @@ class StripeRefusedUsError(GatewayError, TransientError):
 
     error_type = "authentication_error"
     message = "The payment service is unavailable; we go on trying."
+
+
+class NotAskedError(GatewayError, TransientError):
+    """Nothing was sent to Stripe, so nothing can have happened, no send is counted, and no buyer's time is used up."""
+
+
+class StripeCrowdedError(NotAskedError):
+    """There was no place under Stripe's limits in time."""
+
+    error_type = "rate_limit_error"
+    message = "The payment service is busy; we go on trying."
+
+
+class StripePausedError(NotAskedError):
+    """Stripe is in trouble, or does not take our key: it is asked again once a probe succeeds."""
+
+    error_type = "api_connection_error"
+    message = "Payments are paused for a moment; your purchase waits and goes on by itself."
 
 
 class DeclinedError(GatewayError, PermanentError):

@@ -10,6 +10,7 @@ import stripe
 import structlog
 
 from billing import retry
+from billing.brakes import Brakes
 from billing.config import Settings
 from billing.gateway import (
     DeclinedError,
@@ -17,6 +18,7 @@ from billing.gateway import (
     InvalidRequestError,
     KeyReusedError,
     NoConnectionError,
+    NotAskedError,
     OutcomeUnknownError,
     StripeBusyError,
     StripeRefusedUsError,
@@ -46,10 +48,15 @@ BY_CLASS: Sequence[tuple[type[Exception], type[GatewayError]]] = (
 )
 
 
+READS = ("retrieve", "list", "search")
+"""How the library's methods begin that only read."""
+
+
 class StripeLine:
     """Safe to share between threads: the library keeps a session for each."""
 
     def __init__(self, settings: Settings) -> None:
+        self._brakes = Brakes.of(settings)
         self.v1 = stripe.StripeClient(
             settings.stripe_secret_key,
             http_client=stripe.RequestsClient(timeout=retry.TRY_SECONDS),
@@ -58,10 +65,22 @@ class StripeLine:
         ).v1
 
     def asked(self, read: Callable[[Any], T], call: Callable[..., object], *arguments: object) -> T:
-        """Seconds of trying inside one call; a wait of minutes is the row's."""
-        return retry.in_call(
-            lambda: self._asked_once(read, call, *arguments), on=(StripeBusyError, OutcomeUnknownError)
-        )
+        """Seconds of trying inside one call; a wait of minutes is the row's.
+
+        Raises NotAskedError only where no try at all was sent.
+        """
+        passage = self._brakes.passage(_endpoint(call), is_read=_is_read(call))
+        try:
+            return retry.in_call(
+                lambda: passage.through(lambda: self._asked_once(read, call, *arguments), self._look),
+                on=(StripeBusyError, OutcomeUnknownError),
+            )
+        except NotAskedError as error:
+            raise passage.told or error from None
+
+    def _look(self) -> object:
+        """The cheapest read that every key we can work with may do; it has no effect."""
+        return self._asked_once(lambda page: page, self.v1.payment_intents.list, {"limit": 1})
 
     @staticmethod
     def _asked_once(read: Callable[[Any], T], call: Callable[..., object], *arguments: object) -> T:
@@ -72,6 +91,15 @@ class StripeLine:
             ours = classify(error)
             _tell(error, ours)
             raise ours from None
+
+
+def _endpoint(call: Callable[..., object]) -> str:
+    """Method and path have this name in the library: `PaymentIntentService.create`."""
+    return call.__qualname__
+
+
+def _is_read(call: Callable[..., object]) -> bool:
+    return call.__name__.startswith(READS)
 
 
 def classify(error: Exception) -> GatewayError:

@@ -10,6 +10,7 @@ from celery import Task, shared_task
 from pydantic import ValidationError
 
 from billing import failures, logs
+from billing.brakes import enter_lane_of
 from billing.clock import machine_now
 from billing.errors import TransientError
 from billing.messages import FollowUp, Message, tell
@@ -45,6 +46,7 @@ def _answer_for(kind: type[Message], request_id: str | None, act: Callable[[], N
     """The one place at which an error of any kind ends: nobody above could do more about it."""
     structlog.contextvars.bind_contextvars(task=kind.task)
     logs.bind_request_id(request_id)
+    enter_lane_of(kind.queue)
     try:
         act()
     except TransientError as error:

@@ -11,7 +11,7 @@ from sqlmodel import Session
 from billing import cases, retry, work
 from billing.deployment import Deployment
 from billing.errors import LeaseLostError, PermanentError, RefusedError
-from billing.gateway import GatewayError, Intent, KeyReusedError, StripeRefusedUsError
+from billing.gateway import GatewayError, Intent, KeyReusedError, NotAskedError, StripeRefusedUsError
 from billing.messages import FollowUp, PreparePayment
 from billing.models import Purchase, StripeCall
 from billing.purchases import calls, changes, completion, lifecycle
@@ -100,10 +100,10 @@ class Answers:
 
         return record
 
-    def trouble(self, error: GatewayError, *, is_over: bool) -> Record:
+    def trouble(self, error: GatewayError, *, is_look: bool = False, is_over: bool) -> Record:
         if isinstance(error, PermanentError):
             return self._refused(error)
-        return self._put_off(error, is_over=is_over)
+        return self._put_off(error, is_look=is_look, is_over=is_over)
 
     @staticmethod
     def wear_out(session: Session, purchase: Purchase, *, at: datetime) -> None:
@@ -137,7 +137,7 @@ class Answers:
 
         return record
 
-    def _put_off(self, error: GatewayError, *, is_over: bool) -> Record:
+    def _put_off(self, error: GatewayError, *, is_look: bool, is_over: bool) -> Record:
         """Again later, and the buyer sees why; being refused ourselves does not use up the buyer's time."""
 
         def record(session: Session) -> list[FollowUp]:
@@ -145,8 +145,10 @@ class Answers:
             wait = retry.after(retry.STRIPE, purchase.deferrals) or retry.LONGEST
             if call is not None:
                 call.error_type = error.error_type
-            if isinstance(error, StripeRefusedUsError):
+            if isinstance(error, NotAskedError | StripeRefusedUsError):
                 purchase.give_up_at += wait
+            if call is not None and isinstance(error, NotAskedError) and not is_over:
+                calls.uncount(call, is_look=is_look)
             if is_over:
                 self._fail(session, purchase, *GIVEN_UP)
             else:

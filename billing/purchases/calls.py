@@ -107,6 +107,12 @@ def is_doubtful(call: StripeCall, at: datetime) -> bool:
     return call.sends > 0 and (is_too_old(call, at) or call.sends >= SENDS_A_LOOK * (call.looks + 1))
 
 
+def uncount(call: StripeCall, *, is_look: bool) -> None:
+    """A try of which nothing reached Stripe was none."""
+    call.looks -= is_look
+    call.sends -= not is_look
+
+
 def close_call(call: StripeCall, state: CallState, *, at: datetime, object_id: str | None = None) -> None:
     call.state, call.object_id, call.answered_at = state, object_id, at
 

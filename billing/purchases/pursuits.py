@@ -53,7 +53,7 @@ class Pursuit(ABC, Generic[Found]):
         return self.kept(found) if self.aim is Aim.LOOK else self.end(found)
 
     def trouble(self, error: GatewayError) -> Record:
-        return self.answers.trouble(error, is_over=self.aim is Aim.END)
+        return self.answers.trouble(error, is_look=self.aim is Aim.LOOK, is_over=self.aim is Aim.END)
 
     @abstractmethod
     def create(self) -> Record: ...

@@ -15,7 +15,7 @@ from structlog.contextvars import bound_contextvars
 from billing import cases, retry, work
 from billing.db import repeated
 from billing.errors import PermanentError
-from billing.gateway import GatewayError, KeyReusedError, RefundThere
+from billing.gateway import GatewayError, KeyReusedError, NotAskedError, RefundThere
 from billing.ids import installation_mark
 from billing.messages import FollowUp, SendRefund
 from billing.models import Purchase, Refund, StripeCall
@@ -109,6 +109,9 @@ class Sending:
             _, refund = self._resume(session)
             refund.error_type, refund.error_message = error.error_type, error.message
             reason = f"{error.error_type}: {error.message}"
+            call = self._stored_call(session)
+            if call is not None and isinstance(error, NotAskedError):
+                calls.uncount(call, is_look=self.is_look)
             log.warning("refund_put_off", refund_id=str(refund.id), error=str(error))
             if isinstance(error, PermanentError):
                 work.give_up(refund, reason)

@@ -17,9 +17,12 @@ from billing.gateway import (
     Intent,
     InvalidRequestError,
     KeyReusedError,
+    NotAskedError,
     OutcomeUnknownError,
     StoredCall,
     StripeBusyError,
+    StripeCrowdedError,
+    StripePausedError,
     StripeRefusedUsError,
 )
 from billing.ids import installation_mark, new_id
@@ -320,3 +323,29 @@ def test_a_claim_is_held_while_stripe_is_asked(office: Office) -> None:
 
 class Dead(BaseException):
     """What a SIGKILL looks like from inside: nothing after it runs."""
+
+
+@pytest.mark.parametrize("error", [StripePausedError, StripeCrowdedError])
+def test_a_try_that_never_left_costs_the_buyer_neither_time_nor_a_send(
+    office: Office, error: type[NotAskedError]
+) -> None:
+    """An open breaker and a crowd before the line are our own waits: the purchase goes on when they end."""
+    purchase = office.buy()
+    office.fail_with(error())
+    waiting = office.work(purchase)
+    assert (waiting.state, waiting.error_type, waiting.error_message) == (P.QUEUED, error.error_type, error.message)
+    assert waiting.give_up_at > purchase.give_up_at
+    assert office.calls() == [("open", 1, 0)]
+    assert office.work(purchase).state is P.PENDING
+    assert office.calls() == [("answered", 1, 1)]
+
+
+def test_a_look_that_never_left_is_not_counted(office: Office) -> None:
+    purchase = office.buy()
+    office.fail_with(*[unreachable()] * 5)
+    for _ in range(5):
+        office.work(purchase)
+    office.fail_with(StripePausedError())
+    office.work(purchase)
+    with office.desk.begin() as session:
+        assert session.execute(text("SELECT sends, looks FROM stripe_call")).one() == (5, 0)

@@ -110,6 +110,7 @@ def test_everything_is_looked_at_and_well(billing: Billing, stripe: Answering) -
         "broker",
         "Stripe",
         "clock of Stripe",
+        "calls to Stripe",
         "MAIL_URL",
     }
     assert stripe.keys == ["Bearer sk_test_sandbox_of_the_billing_pipeline"]

@@ -9,7 +9,7 @@ LIBRARIES = {
     "stripe": ("billing/stripe_line.py", "billing/stripe_gateway.py", "billing/stripe_events.py", "billing/sandbox/"),
     "celery": ("workers/", "web/queue.py"),
     "kombu": ("workers/", "web/queue.py"),
-    "redis": ("workers/", "web/", "billing/local/", "billing/cli/doctor/"),
+    "redis": ("workers/", "web/", "billing/brakes/", "billing/local/", "billing/cli/doctor/"),
     "starlette": ("web/", "billing/sandbox/"),
     "uvicorn": ("web/", "billing/sandbox/"),
     "typer": ("billing/cli/",),
@@ -23,9 +23,9 @@ LIBRARIES = {
 }
 OUR_OWN = {
     "billing.sandbox": ("billing/sandbox/",),
-    "billing.local": ("billing/local/", "billing/cli/"),
+    "billing.local": ("billing/local/", "billing/chaos/", "billing/cli/"),
     "billing.cli": ("billing/cli/",),
-    "billing.stripe_gateway": ("workers/",),
+    "billing.stripe_gateway": ("workers/", "billing/cli/reconcile.py"),
     "billing.purchases.lifecycle": ("billing/purchases/", "billing/refunds/", "billing/disputes/"),
     "tests": (),
 }

@@ -12,6 +12,8 @@ def environment(database_url: str, valkey_url: str, **more: str) -> dict[str, st
         "PURCHASE_LIMIT_ADDRESS": "1000000/h",
         "PURCHASE_LIMIT_USER": "1000000/h",
         "PURCHASE_LIMIT_EMAIL": "1000000/h",
+        "STRIPE_CALLS_PER_SECOND": "1000000",
+        "STRIPE_CALLS_PER_ENDPOINT": "1000000",
         "DATABASE_URL": database_url,
         "REDIS_URL": valkey_url,
         "STRIPE_SECRET_KEY": SANDBOX_SECRET_KEY,

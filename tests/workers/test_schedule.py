@@ -8,12 +8,13 @@ import pytest
 from sqlmodel import select
 
 from billing.db import Begin
-from billing.messages import AuditBalances, EventsWaiting
+from billing.messages import AuditBalances, CompareLedgers, DropOldRows, EventsWaiting, Message, ReadEvents
 from billing.models import BeatSlot
 from workers.schedule import BY_KIND, KEPT, is_first_of_its_tick
 
 TICK = datetime(2026, 3, 2, 12, 15, tzinfo=UTC)
 AUDIT = BY_KIND[AuditBalances]
+WEEKLY = BY_KIND[DropOldRows]
 ZONE = ZoneInfo("Europe/Lisbon")
 
 
@@ -21,6 +22,23 @@ ZONE = ZoneInfo("Europe/Lisbon")
 def test_a_tick_has_one_slot_however_late_it_is_worked(late: timedelta) -> None:
     """A worker's clock may also be a little before beat's."""
     assert AUDIT.ticks.slot(TICK + late, ZONE) == TICK
+
+
+def test_a_week_has_one_slot() -> None:
+    """It begins on Monday, and a tick that is worked two days late is still that Monday's."""
+    monday = datetime(2026, 3, 2, tzinfo=UTC)
+    for late in (timedelta(minutes=-1), timedelta(), WEEKLY.stale_after):
+        assert WEEKLY.ticks.slot(monday + late, ZONE) == monday
+    assert WEEKLY.ticks.slot(monday + timedelta(weeks=1), ZONE) == monday + timedelta(weeks=1)
+
+
+@pytest.mark.parametrize("kind", [ReadEvents, CompareLedgers, DropOldRows])
+def test_what_recovers_is_scheduled(kind: type[Message], begin: Begin) -> None:
+    """Two ticks of one instant are one; the next one is another."""
+    entry = BY_KIND[kind]
+    tick = entry.ticks.slot(TICK, ZONE)
+    taken = [is_first_of_its_tick(begin, kind, at, ZONE) for at in (tick, tick + entry.stale_after, tick + entry.every)]
+    assert taken == [True, False, True]
 
 
 def test_two_schedulers_start_the_work_once(begin: Begin) -> None:

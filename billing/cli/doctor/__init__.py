@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from billing.cli.doctor.brakes import brake_findings
 from billing.cli.doctor.configuration import complaints, settings_findings
 from billing.cli.doctor.findings import Finding, Health
 from billing.cli.doctor.machine import machine_findings, place_findings
@@ -21,7 +22,15 @@ from billing.config import Settings
 from billing.errors import ConfigurationError
 
 COLOURS = {Health.OK: "green", Health.WARNING: "yellow", Health.RED: "bold red"}
-CHECKS = (settings_findings, place_findings, postgres_findings, queue_findings, stripe_findings, mail_findings)
+CHECKS = (
+    settings_findings,
+    place_findings,
+    postgres_findings,
+    queue_findings,
+    stripe_findings,
+    brake_findings,
+    mail_findings,
+)
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
