@@ -16,6 +16,7 @@ from sqlmodel import Session, col, select
 
 from billing import ledger, work
 from billing.consumptions.hand_over import hand_over as hand_over_consumptions
+from billing.customers.hand_over import hand_over_subscriptions
 from billing.db import Begin, repeated
 from billing.messages import LinkStudent, Message
 from billing.models import Purchase, Student, StudentLink
@@ -125,7 +126,9 @@ def _is_proven_by_another(session: Session, link: StudentLink) -> bool:
 
 
 def _hand_over(session: Session, guest: Student, account: Student, now: datetime) -> None:
-    """Purchases and consumptions first, then balances, then lots: the order in which everybody locks."""
+    """Subscriptions, purchases and consumptions, balances, lots: the order in which everybody locks."""
+    if guest.id is not None and account.id is not None:
+        hand_over_subscriptions(session, guest.id, account.id)
     theirs = select(Purchase).where(Purchase.student_id == guest.id).order_by(col(Purchase.id)).with_for_update()
     for purchase in session.exec(theirs.execution_options(populate_existing=True)):
         purchase.student_id = account.id

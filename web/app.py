@@ -9,6 +9,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from billing.config import Settings
+from web.accounts.routes import account_routes
 from web.balances import BalanceRoutes
 from web.bookings import BookingRoutes
 from web.door import Door
@@ -78,6 +79,7 @@ def _routes(door: Door) -> Iterator[Route]:
         yield Route(f"{prefix}stripe/config/", stripe_config.config)
     yield from staff_routes(door)
     yield from receipt_routes(door)
+    yield from account_routes(door, purchases)
     yield Route("/api/finances/openapi.json", document.document)
     yield Route("/api/finances/docs", document.page)
     yield Route("/healthz", health.live)

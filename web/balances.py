@@ -9,14 +9,13 @@ from starlette.responses import Response
 
 from billing.clock import utc_now
 from billing.reads.balances import BalanceView, balance_of, written_sums
+from web.accounts.shapes import subscription_info
 from web.answers import Json
 from web.door import Door
 from web.packages import package_row
 from web.whose import found_or_404, whose_records
 
 SOON = timedelta(days=7)
-
-NO_SUBSCRIPTION = {"is_active": False, "status": None, "plan_name": None, "current_period_end": None}
 
 
 class BalanceRoutes:
@@ -42,5 +41,5 @@ def _summary(balance: BalanceView, now: datetime, zone: ZoneInfo) -> dict[str, A
             "expired_packages": [content for package, content in shown if package.is_expired],
         },
         "upcoming_expirations": [content for package, content in shown if package.expires_within(SOON, now=now)],
-        "subscription_info": NO_SUBSCRIPTION,
+        "subscription_info": subscription_info(balance.subscription),
     }

@@ -21,10 +21,23 @@ NUMBER_LENGTH = 19
 
 async def read_json(request: Request) -> dict[str, Any]:
     """The JSON object of a request. Fractions are Decimal, so that a price means what was written."""
+    _demand_json(request)
+    return parse_object(await read_body(request.scope, request.receive, BODY_BYTES))
+
+
+async def read_json_if_any(request: Request) -> dict[str, Any]:
+    """The same where a body may be left out, which says no more than an empty object."""
+    body = await read_body(request.scope, request.receive, BODY_BYTES)
+    if not body:
+        return {}
+    _demand_json(request)
+    return parse_object(body)
+
+
+def _demand_json(request: Request) -> None:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise HttpError(415, "unsupported_media_type", "The body must be application/json.")
-    return parse_object(await read_body(request.scope, request.receive, BODY_BYTES))
 
 
 async def read_body(scope: Scope, receive: Receive, most_bytes: int) -> bytes:

@@ -24,6 +24,8 @@ DECIDED = text("""
     SELECT id FROM consumption_act WHERE id = ANY(CAST(:ids AS uuid[])) AND state <> 'requested'
     UNION ALL
     SELECT id FROM staff_act WHERE id = ANY(CAST(:ids AS uuid[])) AND state <> 'requested'
+    UNION ALL
+    SELECT id FROM account_act WHERE id = ANY(CAST(:ids AS uuid[])) AND state <> 'requested'
 """)
 
 

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from billing.accounts.refusals import CardExpiredError, CardNotFoundError
 from billing.errors import (
     BillingError,
     ExtensionTooLongError,
@@ -15,15 +16,16 @@ from billing.errors import (
     InsufficientBalanceError,
     InvalidTransactionStateError,
     LockTimeoutError,
+    NoPaymentMethodError,
     NoRefundableHoursError,
     NotFoundError,
-    PlanNotAvailableError,
     PlanUnknownError,
     PriceChangedError,
     RefundExceedsError,
     RefusedError,
     StillExpiredError,
     StudentUnknownError,
+    TopupNeedsAPackageError,
     TransientError,
 )
 from web.answers import Json
@@ -86,16 +88,19 @@ STATUSES: Mapping[type[BillingError], int] = {
     RefusedError: 400,
     PlanUnknownError: 400,
     NotFoundError: 404,
+    CardNotFoundError: 404,
     StudentUnknownError: 404,
+    CardExpiredError: 409,
     ExtensionTooLongError: 409,
     ExtensionTooShortError: 409,
     InsufficientBalanceError: 409,
     InvalidTransactionStateError: 409,
+    NoPaymentMethodError: 409,
     NoRefundableHoursError: 409,
     RefundExceedsError: 409,
     StillExpiredError: 409,
-    PlanNotAvailableError: 409,
     PriceChangedError: 409,
+    TopupNeedsAPackageError: 409,
     IdempotencyMismatchError: 422,
 }
 

@@ -8,12 +8,14 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from hashlib import blake2b
+from typing import Protocol
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.config import Settings
 from billing.errors import BillingError
-from billing.purchases.accept import AcceptedPurchase, PurchaseRequest, find_earlier
+from billing.purchases.accept import AcceptedPurchase, Caller, Key, PurchaseRequest, find_earlier
 from billing.work.group_commit import GroupCommit
 from web.addresses import Address, network_of
 from web.errors import HttpError
@@ -24,6 +26,25 @@ Earlier = AcceptedPurchase | BillingError | None
 Ask = Callable[[Callable[[AsyncConnection], Awaitable[Earlier]]], Awaitable[Earlier]]
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class Counted(Protocol):
+    """What counts of a wish to buy, however it is paid. Without an e-mail address it is counted for nobody's."""
+
+    @property
+    def id(self) -> UUID: ...
+
+    @property
+    def key(self) -> Key | None: ...
+
+    @property
+    def body_hash(self) -> bytes | None: ...
+
+    @property
+    def caller(self) -> Caller | None: ...
+
+    @property
+    def buyer_email(self) -> str | None: ...
 
 
 class PurchaseLimits:
@@ -48,11 +69,21 @@ class PurchaseLimits:
 
     async def submit(self, wish: PurchaseRequest, address: Address | None) -> AcceptedPurchase:
         """Accept a purchase within its limits; raises HttpError 429 beyond them, and whatever acceptance raises."""
+        return await self.guard(wish, address, lambda: self._purchases.submit(wish), lambda: self._earlier(wish))
+
+    async def guard(
+        self,
+        wish: Counted,
+        address: Address | None,
+        accept: Callable[[], Awaitable[AcceptedPurchase]],
+        find: Callable[[], Awaitable[Earlier]],
+    ) -> AcceptedPurchase:
+        """The same for any way of accepting one; `find` is what was accepted of this wish before."""
         hold = Hold(_what(wish), wish.id.hex, tuple(self._windows(wish, address)))
         if wait := await self._take(hold):
-            return await self._repeat(wish, wait)
+            return await _repeat(find, wait)
         try:
-            accepted = await self._purchases.submit(wish)
+            accepted = await accept()
         except Exception:
             await self._give_back(hold)
             raise
@@ -73,22 +104,17 @@ class PurchaseLimits:
         self._own.give_back(hold)
         await self._shared.give_back(hold)
 
-    async def _repeat(self, wish: PurchaseRequest, wait: float) -> AcceptedPurchase:
-        """Who repeats a key asks for nothing new: he gets his answer, however much was bought."""
-        earlier = await self._ask(lambda connection: find_earlier(connection, wish)) if wish.key else None
-        if isinstance(earlier, BillingError):
-            raise earlier
-        if earlier is None:
-            raise _beyond(math.ceil(wait))
-        return earlier
+    async def _earlier(self, wish: PurchaseRequest) -> Earlier:
+        return await self._ask(lambda connection: find_earlier(connection, wish)) if wish.key else None
 
-    def _windows(self, wish: PurchaseRequest, address: Address | None) -> Iterator[Window]:
+    def _windows(self, wish: Counted, address: Address | None) -> Iterator[Window]:
         """Whoever has no address shares a window with all who have none."""
         if wish.caller is None:
             yield self._window("address", network_of(address) if address else "")
         else:
             yield self._window("user", wish.caller.sub)
-        yield self._window("email", wish.buyer_email)
+        if wish.buyer_email is not None:
+            yield self._window("email", wish.buyer_email)
 
     def _window(self, kind: str, whose: str) -> Window:
         """Neither an address nor an e-mail can be read from its name."""
@@ -96,7 +122,17 @@ class PurchaseLimits:
         return Window(f"{kind}:{_digest(whose)}", most, seconds)
 
 
-def _what(wish: PurchaseRequest) -> str:
+async def _repeat(find: Callable[[], Awaitable[Earlier]], wait: float) -> AcceptedPurchase:
+    """Who repeats a wish asks for nothing new: he gets his answer, however much was bought."""
+    earlier = await find()
+    if isinstance(earlier, BillingError):
+        raise earlier
+    if earlier is None:
+        raise _beyond(math.ceil(wait))
+    return earlier
+
+
+def _what(wish: Counted) -> str:
     """The same request under the same key is one purchase, however often and wherever it arrives."""
     if wish.key is None or wish.body_hash is None:
         return wish.id.hex

@@ -26,5 +26,9 @@ def staff_act_path(act_id: UUID) -> str:
     return f"{PREFIX}admin/payments/audit-log/{act_id}/"
 
 
+def account_act_path(act_id: UUID) -> str:
+    return f"{PREFIX}account-acts/{act_id}/"
+
+
 def refund_path(refund_id: UUID) -> str:
     return f"{PREFIX}admin/payments/refunds/{refund_id}/"

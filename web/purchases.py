@@ -52,7 +52,10 @@ class PurchaseRoutes:
         body = PurchaseBody.of(await read_json(request))
         wish = _wish(body, key, identity, request.scope["request_id"])
         address = client_address(request, self._door.settings.trusted_proxies)
-        accepted = await self._door.limits.submit(wish, address)
+        return await self.answer(request, await self._door.limits.submit(wish, address))
+
+    async def answer(self, request: Request, accepted: AcceptedPurchase) -> Response:
+        """Of a purchase that is committed, however it came about."""
         wait = wait_seconds(request)
         return self._accepted(accepted) if wait is None else await self._prepared(request, accepted, wait)
 

@@ -34,6 +34,8 @@ EXAMINE = text("""
         SELECT rule, subject FROM violations_of(CAST(:low AS bigint), CAST(:high AS bigint))
         UNION ALL
         SELECT rule, subject FROM broken_returns_of(CAST(:low AS bigint), CAST(:high AS bigint))
+        UNION ALL
+        SELECT rule, subject FROM broken_periods_of(CAST(:low AS bigint), CAST(:high AS bigint))
     ) AS broken LIMIT :most
 """)
 

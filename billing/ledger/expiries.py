@@ -5,7 +5,7 @@ statement waited would be those of its snapshot, from before the wait. Lots need
 changes one without the balance of its student.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -43,20 +43,16 @@ LOCK_THESE = text(f"""
 """)  # noqa: S608  # our own words
 
 # The ids of the entries are drawn first, so that their parts need not be looked for by their sources.
-EXPIRE = text(f"""
+WRITE_OFF = """
     WITH taken AS MATERIALIZED (
-        SELECT nextval('hour_entry_id_seq') AS entry_id, due.* FROM (
-            SELECT id AS lot_id, student_id, purchase_id, minutes_left AS minutes, times_expired FROM hour_lot
-            WHERE student_id = ANY(CAST(:students AS bigint[])) AND {DUE}
-            ORDER BY student_id, id LIMIT :most
-        ) AS due
+        SELECT nextval('hour_entry_id_seq') AS entry_id, due.* FROM ({due}) AS due
     ), entry AS (
         INSERT INTO hour_entry (id, student_id, kind, minutes, balance_after, source, purchase_id, sweep_run_id, at)
         SELECT entry_id, student_id, 'expire', -taken.minutes,
             balance.minutes_left - sum(taken.minutes) OVER (PARTITION BY student_id ORDER BY entry_id),
             'lot\\:' || lot_id || '\\:expired'
                 || CASE WHEN times_expired > 0 THEN '\\:' || times_expired + 1 ELSE '' END,
-            purchase_id, :run_id, :at
+            purchase_id, CAST(:run_id AS bigint), :at
         FROM taken JOIN student_balance AS balance USING (student_id)
     ), allocation AS (
         INSERT INTO hour_allocation (entry_id, lot_id, minutes) SELECT entry_id, lot_id, -minutes FROM taken
@@ -73,7 +69,21 @@ EXPIRE = text(f"""
         FROM lost WHERE balance.student_id = lost.student_id
     )
     SELECT count(*) AS students, ARRAY(SELECT lot_id FROM taken) AS lots, coalesce(sum(minutes), 0) AS minutes FROM lost
-""")  # noqa: S608  # our own words
+"""
+DUE_LOTS = f"""
+            SELECT id AS lot_id, student_id, purchase_id, minutes_left AS minutes, times_expired FROM hour_lot
+            WHERE student_id = ANY(CAST(:students AS bigint[])) AND {DUE}
+            ORDER BY student_id, id LIMIT :most
+"""  # noqa: S608  # our own words
+LOSSES_OF_LOTS = """
+            SELECT lot.id AS lot_id, lot.student_id, lot.purchase_id, loss.minutes, lot.times_expired
+            FROM unnest(CAST(:lots AS bigint[]), CAST(:minutes AS int[])) WITH ORDINALITY
+                AS loss (lot_id, minutes, place)
+            JOIN hour_lot AS lot ON lot.id = loss.lot_id
+            ORDER BY loss.place
+"""
+EXPIRE = text(WRITE_OFF.format(due=DUE_LOTS))
+EXPIRE_PARTS = text(WRITE_OFF.format(due=LOSSES_OF_LOTS))
 
 # In steps: the planner takes a run that it knows nothing of yet for a small one, and could read it anew for each.
 LOCK_LOSERS = text("""
@@ -204,6 +214,13 @@ def _expire(
 def _written_off(session: Session, order: Order, students: Sequence[int]) -> RowMapping:
     given = {"run_id": order.run_id, "cutoff": order.cutoff, "at": order.at, "students": students}
     return session.execute(EXPIRE, {**given, "most": MOST_AT_ONCE}).mappings().one()
+
+
+def write_off(session: Session, losses: Mapping[int, int], *, at: datetime) -> None:
+    """Write off so many minutes of each lot, in this order, by no sweep. The balances must be locked, and no lot may
+    have less: raises sqlalchemy's IntegrityError then."""
+    values = {"lots": list(losses), "minutes": list(losses.values()), "run_id": None, "at": at}
+    session.execute(EXPIRE_PARTS, values)
 
 
 def restore_run(session: Session, run_id: int, *, at: datetime) -> Restored:

@@ -15,7 +15,8 @@ from billing.states import AccountAction, ActState
 class AccountAct(OpenWork, table=True):
     """A wish as it was accepted, and what became of it. `serial` is the order in which those of a caller are worked.
 
-    `result` is what is shown of its outcome; `client_secret` is sealed, and erased once it has nothing left to do.
+    `result` is what is shown of its outcome once it is done, and before that what is being called; `client_secret` is
+    sealed, and erased once it has nothing left to do.
     """
 
     __tablename__ = "account_act"

@@ -4,13 +4,14 @@ An expired lot has nothing left from the instant of its expiry, swept or not: he
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.reads.packages import BOUGHT, PACKAGE, PackageView
+from billing.reads.subscriptions import IN_SHORT, SubscriptionInShort
 from billing.reads.whose import Whose
 from billing.reads.written import euros, hours
 
@@ -24,10 +25,11 @@ UNSWEPT = """
 # A row for each lot, and one without a lot where there is none.
 BALANCE = f"""
     WITH who AS ({{who}})
-    SELECT who.id, who.name, who.email, balance.*, coalesce(unswept.minutes, 0) AS unswept, lot.*
+    SELECT who.id, who.name, who.email, balance.*, coalesce(unswept.minutes, 0) AS unswept, subscribed.*, lot.*
     FROM who
     LEFT JOIN student_balance AS balance ON balance.student_id = who.id
     LEFT JOIN LATERAL ({UNSWEPT}) AS unswept ON true
+    LEFT JOIN LATERAL ({IN_SHORT}) AS subscribed ON true
     LEFT JOIN LATERAL (
         SELECT {PACKAGE}
         FROM (
@@ -57,6 +59,7 @@ class BalanceView:
     minutes_remaining: int = 0
     amount_cents: int = 0
     packages: Sequence[PackageView] = ()
+    subscription: SubscriptionInShort | None = None
 
 
 async def balance_of(connection: AsyncConnection, whose: Whose, *, now: datetime) -> BalanceView | None:
@@ -69,11 +72,11 @@ def _view(rows: Sequence[RowMapping], now: datetime) -> BalanceView | None:
     if not rows:
         return None
     row = rows[0]
-    student = {"student_id": row["id"], "name": row["name"], "email": row["email"]}
+    student = BalanceView(row["id"], row["name"], row["email"], subscription=SubscriptionInShort.of(row))
     if row["minutes_granted"] is None:
-        return BalanceView(**student)
-    return BalanceView(
-        **student,
+        return student
+    return replace(
+        student,
         minutes_purchased=row["minutes_granted"],
         minutes_consumed=row["minutes_consumed"],
         minutes_expired=row["minutes_expired"] + row["unswept"],

@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.reads.audits import LAST_AUDIT, AuditView
+from billing.reads.reconciliation import STANDING, StandingView
 from billing.work.kinds import OPEN_KINDS
 
 MOST = 100_000
@@ -19,14 +20,27 @@ _OF_A_KIND = """
         (SELECT count(*) FROM (SELECT FROM {table} WHERE due_at IS NOT NULL LIMIT :most) AS one) AS waiting,
         (SELECT extract(epoch FROM clock_timestamp() - min(due_at))::float8 FROM {table} WHERE due_at IS NOT NULL)
             AS overdue,
-        (SELECT count(*) FROM (SELECT FROM {table} WHERE gave_up_at IS NOT NULL LIMIT :most) AS one) AS dead
+        (SELECT count(*) FROM (
+            SELECT FROM {table} AS work WHERE gave_up_at IS NOT NULL AND NOT EXISTS (
+                SELECT FROM dead_letter_mark AS mark
+                WHERE mark.kind = '{table}' AND mark.subject = work.id::text AND mark.at >= work.gave_up_at
+            ) LIMIT :most
+        ) AS one) AS dead
 """
 _OF_MESSAGES = f"""
     SELECT '{UNREADABLE}', NULL, NULL,
-        (SELECT count(*) FROM (SELECT FROM unreadable_message LIMIT :most) AS one)
+        (SELECT count(*) FROM (
+            SELECT FROM unreadable_message AS message WHERE NOT EXISTS (
+                SELECT FROM dead_letter_mark AS mark
+                WHERE mark.kind = '{UNREADABLE}' AND mark.subject = message.id::text AND mark.at >= message.last_at
+            ) LIMIT :most
+        ) AS one)
 """  # noqa: S608  # our own names
 _KINDS = " UNION ALL ".join([*(_OF_A_KIND.format(table=kind.model.kind) for kind in OPEN_KINDS), _OF_MESSAGES])
-MEASURE = text(f"SELECT work.*, audit.* FROM ({_KINDS}) AS work LEFT JOIN ({LAST_AUDIT}) AS audit ON true")  # noqa: S608
+MEASURE = text(f"""
+    SELECT work.*, audit.*, standing.* FROM ({_KINDS}) AS work LEFT JOIN ({LAST_AUDIT}) AS audit ON true
+    CROSS JOIN ({STANDING}) AS standing
+""")  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +59,7 @@ class Measured:
 
     work: Sequence[WorkView]
     audit: AuditView | None
+    reconciliation: StandingView
 
 
 async def measure(connection: AsyncConnection) -> Measured:
@@ -52,7 +67,8 @@ async def measure(connection: AsyncConnection) -> Measured:
     work = [
         WorkView(row["kind"], row["waiting"], _overdue(row["waiting"], row["overdue"]), row["dead"]) for row in rows
     ]
-    return Measured(work, AuditView.of(rows[0]) if rows[0]["finished_at"] else None)
+    audit = AuditView.of(rows[0]) if rows[0]["finished_at"] else None
+    return Measured(work, audit, StandingView.of(rows[0]))
 
 
 def _overdue(waiting: int | None, seconds: float | None) -> float | None:

@@ -95,6 +95,8 @@ def _refundable(session: Session, transaction_id: int, policy: Policy, now: date
         raise NotFoundError("there is no such transaction")
     if purchase.state is not PurchaseState.COMPLETED or purchase.paid_at is None:
         raise InvalidTransactionStateError(f"a purchase that is {purchase.state} cannot be refunded")
+    if purchase.payment_intent_id is None:
+        raise InvalidTransactionStateError("it was not paid at Stripe, so nothing can be given back there")
     if policy.is_over(purchase.paid_at, now):
         raise InvalidTransactionStateError(f"it was paid more than {policy.window_days} days ago")
     if _open_disputes(session, purchase):

@@ -31,17 +31,22 @@ log = structlog.get_logger(__name__)
 class Asking:
     """`ask` is called with no transaction open; `apply` writes what it answered, in one.
 
-    It says False where it cannot yet: the event that the purchase was paid is still on its way.
+    It says False where it cannot yet. `lacking` says for people what it waits for, and `case` is opened where that
+    takes too long.
     """
 
     ask: Callable[[PaymentGateway, str], Any]
     apply: Callable[[Session, StaleMark, Any, Context], bool]
+    lacking: str = "its purchase is not known to be paid"
+    case: str = "money_back_unpaid"
 
 
 ASKING: Mapping[StaleKind, Asking] = {
     StaleKind.REFUNDS: Asking(lambda gateway, intent_id: gateway.list_refunds(intent_id), apply_refunds),
     StaleKind.DISPUTE: Asking(lambda gateway, dispute_id: gateway.retrieve_dispute(dispute_id), apply_dispute),
-    StaleKind.SUBSCRIPTION: Asking(ask_subscription, apply_subscription),
+    StaleKind.SUBSCRIPTION: Asking(
+        ask_subscription, apply_subscription, "its purchase has not kept it yet", "subscription_not_kept"
+    ),
     StaleKind.CUSTOMER: Asking(ask_customer, apply_customer),
 }
 
@@ -71,7 +76,7 @@ def _apply(
 
     Where it is in other hands by then, nothing of this was.
     """
-    is_applied = asking.apply(session, claim.row, answer, Context(desk.deployment, desk.now))
+    is_applied = asking.apply(session, claim.row, answer, Context(desk.deployment, desk.now, desk.vault))
     (mark,) = work.resume(session, claim)
     if not is_applied:
         return _wait(session, desk, mark)
@@ -84,12 +89,13 @@ def _apply(
 
 
 def _wait(session: Session, desk: Desk, mark: StaleMark) -> list[FollowUp]:
-    """The payment should be known in a moment. Where it is not, a person has to look, and we go on asking."""
-    reason, wait = "its purchase is not known to be paid", retry.after(retry.EVENT, mark.deferrals)
+    """What lacks should be there in a moment. Where it is not, a person has to look, and we go on asking."""
+    asking, wait = ASKING[mark.subject], retry.after(retry.EVENT, mark.deferrals)
+    reason = asking.lacking
     if wait is None:
         wait = retry.after(retry.ON_ITS_WAY, mark.deferrals - len(retry.EVENT.seconds)) or retry.LONGEST
         source = f"{mark.subject}:{mark.object_id}"
-        cases.open_case(session, "money_back_unpaid", source, purchase_id=mark.purchase_id, detail=reason, at=desk.now)
+        cases.open_case(session, asking.case, source, purchase_id=mark.purchase_id, detail=reason, at=desk.now)
     work.put_off(mark, wait, reason)
     return []
 

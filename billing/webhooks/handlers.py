@@ -9,6 +9,7 @@ from billing.purchases import news
 from billing.purchases.news import Context
 from billing.refunds.news import note_refunds
 from billing.states import Outcome
+from billing.subscriptions.news import note_card, note_customer, note_invoice, note_subscription
 from billing.webhooks.events import StripeEvent
 
 Handler = Callable[[Session, StripeEvent, Context], Outcome]
@@ -29,6 +30,19 @@ HANDLERS: Mapping[str, Handler] = {
     "charge.dispute.funds_withdrawn": note_dispute,
     "charge.dispute.funds_reinstated": note_dispute,
     "radar.early_fraud_warning.created": note_fraud_warning,
+    "customer.subscription.created": note_subscription,
+    "customer.subscription.updated": note_subscription,
+    "customer.subscription.deleted": note_subscription,
+    "customer.subscription.paused": note_subscription,
+    "customer.subscription.resumed": note_subscription,
+    "invoice.paid": note_invoice,
+    "invoice.payment_failed": note_invoice,
+    "invoice.payment_action_required": note_invoice,
+    "invoice.upcoming": note_invoice,
+    "payment_method.attached": note_card,
+    "payment_method.detached": note_card,
+    "payment_method.automatically_updated": note_card,
+    "customer.deleted": note_customer,
 }
 
 

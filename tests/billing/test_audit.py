@@ -18,8 +18,18 @@ from billing.db import Begin
 from billing.ids import new_id
 from billing.ledger import Credit, Move, Posting, Range, Violation
 from billing.ledger.audit import LAST_ID, MOST, STUDENTS_AT_ONCE
-from billing.models import Consumption, HourLot, LedgerAudit, Purchase
-from billing.states import ConsumptionMode, ConsumptionState, EntryKind, LotOrigin, Part, PurchaseState
+from billing.models import Consumption, HourLot, LedgerAudit, Purchase, Subscription
+from billing.states import (
+    ConsumptionMode,
+    ConsumptionState,
+    EntryKind,
+    LotOrigin,
+    Part,
+    PlanType,
+    PurchaseChannel,
+    PurchaseState,
+    SubscriptionStatus,
+)
 from tests.support.database import TEMPLATE
 from tests.support.factories import add_purchase, add_student
 from tests.support.servers import RunningPostgres
@@ -41,6 +51,9 @@ BALANCE_AND_RETURNS = "balance does not say what went back"
 PAID_WITHOUT_CREDIT = "paid package without its one credit"
 CREDIT_WITHOUT_PAID = "credit of a purchase that is not paid"
 TWO_INTENTS = "two payment intents of one purchase"
+RENEWAL_WITHOUT_CREDIT = "renewal without its one credit"
+OF_SOMEBODY_ELSE = "purchase of the subscription of somebody else"
+PERIOD_AND_INVOICE = "hours of a period that its invoice did not pay"
 
 CALL = """
     INSERT INTO stripe_call (id, operation, purchase_id, attempt, idempotency_key, parameters, api_version, state,
@@ -136,7 +149,7 @@ DAMAGE = {
         {CREDIT_WITHOUT_PAID},
     ),
     "hours that went to somebody else": (
-        "UPDATE purchase SET student_id = (SELECT max(id) FROM student)",
+        "UPDATE purchase SET student_id = (SELECT max(id) FROM student) WHERE subscription_id IS NULL",
         {CREDIT_WITHOUT_PAID},
     ),
     "hours of a purchase that is nobody's": (
@@ -146,6 +159,33 @@ DAMAGE = {
     "more hours than were sold": ("UPDATE purchase SET minutes = 1", {PAID_WITHOUT_CREDIT, CREDIT_WITHOUT_PAID}),
     "two intents": (CALL.format(which="student_id IS NOT NULL"), {TWO_INTENTS}),
     "two intents of what is nobody's yet": (CALL.format(which="student_id IS NULL"), {TWO_INTENTS}),
+    "a renewal that brought nothing": (
+        """
+        UPDATE hour_lot SET purchase_id = NULL
+        WHERE purchase_id = (SELECT id FROM purchase WHERE channel = 'renewal')
+        """,
+        {RENEWAL_WITHOUT_CREDIT, PERIOD_AND_INVOICE},
+    ),
+    "a subscription that went to somebody else": (
+        "UPDATE subscription SET student_id = (SELECT max(id) FROM student)",
+        {OF_SOMEBODY_ELSE},
+    ),
+    "a period of another invoice": (
+        "UPDATE purchase SET stripe_invoice_id = 'in_10' WHERE channel = 'renewal'",
+        {PERIOD_AND_INVOICE},
+    ),
+    "a period of another price": (
+        "UPDATE purchase SET price_cents = 1 WHERE channel = 'renewal'",
+        {PERIOD_AND_INVOICE},
+    ),
+    "a period of no subscription": (
+        "UPDATE purchase SET subscription_id = NULL WHERE stripe_invoice_id = 'in_1'",
+        {PERIOD_AND_INVOICE},
+    ),
+    "hours of a subscription that no invoice brought": (
+        "UPDATE hour_lot SET origin = 'purchase' WHERE origin = 'invoice'",
+        {PERIOD_AND_INVOICE},
+    ),
 }
 
 
@@ -190,6 +230,37 @@ def live(begin: Begin, student_id: int) -> None:
         session.execute(text("UPDATE hour_lot SET times_expired = 1 WHERE id = :id"), {"id": granted})
 
 
+def subscribe(begin: Begin, student_id: int) -> None:
+    """A subscription, its first period and a renewal, each with its hours."""
+    subscription = Subscription(
+        id=new_id(),
+        student_id=student_id,
+        stripe_subscription_id="sub_1",
+        stripe_customer_id="cus_1",
+        status=SubscriptionStatus.ACTIVE,
+        period_start=NOON,
+        period_end=NOON + DAY,
+        began_at=NOON,
+    )
+    with begin() as session:
+        session.add(subscription)
+    for number, channel in enumerate((PurchaseChannel.CHECKOUT, PurchaseChannel.RENEWAL), 1):
+        purchase = add_purchase(
+            begin,
+            at=NOON,
+            state=PurchaseState.COMPLETED,
+            student_id=student_id,
+            plan_type=PlanType.SUBSCRIPTION,
+            channel=channel,
+            subscription_id=subscription.id,
+            stripe_invoice_id=f"in_{number}",
+        )
+        paid = grant(student_id, f"invoice:in_{number}:line:il_1", 600, expires_at=NOON + DAY)
+        facts: Any = {"origin": LotOrigin.INVOICE, "purchase_id": purchase.id, "value_cents": purchase.price_cents}
+        with begin() as session:
+            ledger.credit(session, [replace(paid, **facts)])
+
+
 def _lesson(student_id: int, state: ConsumptionState, **minutes: Any) -> Consumption:
     return Consumption(
         id=new_id(),
@@ -220,6 +291,7 @@ def sold(postgres: RunningPostgres) -> Iterator[Begin]:
     begin = partial(db.begin, engine)
     ana, _eva = (add_student(begin, f"{name}@example.com", at=NOON) for name in ("ana", "eva"))
     live(begin, ana)
+    subscribe(begin, ana)
     add_purchase(begin, at=NOON)
     assert ledger.violations(begin) == []
     yield begin
@@ -242,7 +314,7 @@ def test_the_audit_names_what_does_not_hold(sold: Begin, damage: str) -> None:
 def test_every_kind_of_damage_is_tried(sold: Begin) -> None:
     """A rule that no damage can break proves nothing."""
     with sold() as session:
-        names = "('violations_of', 'broken_returns_of')"
+        names = "('violations_of', 'broken_returns_of', 'broken_periods_of')"
         sources = session.execute(text(f"SELECT prosrc FROM pg_proc WHERE proname IN {names}"))  # noqa: S608
         definition = "UNION ALL".join(sources.scalars())
     tried = set().union(*(broken for _, broken in DAMAGE.values()))
@@ -407,6 +479,16 @@ def test_an_audit_of_good_work_sends_nothing_and_says_how_much_it_saw(begin: Beg
         assert ledger.audit(begin, now=NOON) == []
     (line,) = logged
     assert (line["event"], line["students"], line["violations"], line["log_level"]) == ("ledger_audited", 1, 0, "info")
+
+
+def test_a_proof_by_ranges_knows_every_rule(begin: Begin) -> None:
+    """What the view names is what the nightly proof finds: one of them is not to know less than the other."""
+    student_id = add_student(begin, at=NOON)
+    live(begin, student_id)
+    subscribe(begin, student_id)
+    with begin() as session:
+        session.execute(text("UPDATE purchase SET stripe_invoice_id = 'in_10' WHERE channel = 'renewal'"))
+    assert [violation.rule for violation in ledger.prove(begin, now=NOON).named] == [PERIOD_AND_INVOICE]
 
 
 def test_an_audit_names_each_offender_in_the_log(begin: Begin) -> None:

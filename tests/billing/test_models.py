@@ -82,6 +82,10 @@ REST = (
         'requested', now(), now(), now())
     """,
     """
+    INSERT INTO dead_letter_mark (kind, subject, state, act_id, at)
+    SELECT 'webhook_event', '1', 'parked', id, now() FROM staff_act LIMIT 1
+    """,
+    """
     INSERT INTO sweep_run (trigger, cutoff, grace_hours, state, started_at, due_at, hint_at)
     VALUES ('nightly', now(), 0, 'running', now(), now(), now())
     """,
@@ -114,12 +118,62 @@ REST = (
     VALUES (gen_random_uuid(), '{PAID}', now(), 2026, 1, '{{}}', 'pdf', now(), now(), now())
     """,
     "INSERT INTO receipt_counter (year, last) VALUES (2026, 1)",
+    "INSERT INTO cursor (name, at) VALUES ('stripe_events', now())",
+    """
+    INSERT INTO reconciliation_run (scope, since, until, seen, recorded, found, started_at)
+    VALUES ('events', now(), now(), 0, 0, 0, now())
+    """,
+    """
+    INSERT INTO finding (id, kind, source, detail, state, opened_at, seen_at)
+    VALUES (gen_random_uuid(), 'amount', 'pi_1', '', 'open', now(), now())
+    """,
+    """
+    INSERT INTO stripe_customer (student_id, id, attempt, stripe_customer_id, prepared_at, made_at)
+    SELECT id, gen_random_uuid(), 1, 'cus_1', now(), now() FROM student WHERE external_id = 'sub-1'
+    """,
+    """
+    INSERT INTO payment_method (id, stripe_payment_method_id, student_id, brand, last4, exp_month, exp_year, is_default,
+        attached_at)
+    SELECT gen_random_uuid(), 'pm_1', student_id, 'visa', '4242', 12, 2034, true, now() FROM stripe_customer
+    """,
+    """
+    INSERT INTO stripe_price (plan_version_id, stripe_product_id, stripe_price_id, made_at)
+    VALUES (1, 'plan_1', 'price_1', now())
+    """,
+    """
+    INSERT INTO subscription (id, student_id, stripe_subscription_id, stripe_customer_id, status, period_start,
+        period_end, cancel_at_period_end, is_paused, invoice_attempts, began_at)
+    SELECT gen_random_uuid(), id, 'sub_1', 'cus_1', 'active', now(), now() + interval '1 month', false, false, 0, now()
+    FROM student LIMIT 1
+    """,
+    """
+    INSERT INTO account_act (id, action, parameters, caller_sub, caller_email_verified, idempotency_key, body_hash,
+        request_id, state, requested_at, due_at, hint_at)
+    VALUES (gen_random_uuid(), 'pause', '{}', 'sub-1', true, 'key', 'hash', 'request', 'requested', now(), now(), now())
+    """,
 )
 
+RANDOM = "gen_random_uuid()"
+CUSTOMER = """
+    INSERT INTO stripe_customer (student_id, id, attempt, stripe_customer_id, prepared_at, made_at)
+    SELECT student.id, {id}, 1, {there}, now(), now() FROM student, stripe_customer AS customer
+    WHERE student.id <> customer.student_id LIMIT 1
+"""
+CARD = """
+    INSERT INTO payment_method (id, stripe_payment_method_id, student_id, brand, last4, exp_month, exp_year, is_default,
+        attached_at)
+    SELECT gen_random_uuid(), '{card}', student_id, 'visa', '4242', 12, 2034, {is_default}, now() FROM stripe_customer
+"""
 PLAN_VERSION = "UPDATE pricing_plan_version SET {} WHERE id = 2"
+SUBSCRIBED = "plan_type = 'subscription', subscription_id = (SELECT id FROM subscription)"
+SUBSCRIPTION_FACTS = (
+    "student_id, stripe_subscription_id, stripe_customer_id, status, period_start, period_end, cancel_at_period_end, "
+    "is_paused, invoice_attempts, began_at"
+)
 LEASE = "lease_until = now(), lease_token = gen_random_uuid()"
 SETTLED = "state = 'ignored', due_at = NULL, hint_at = NULL"
 OWING = "minutes_left = -1, minutes_consumed = minutes_granted + 1"
+CLOSED_NOW = "closed_at = now()"
 CASE_FACTS = "reason, source, detail, state, opened_at"
 CLOSED = "due_at = NULL, hint_at = NULL"
 LINK_FACTS = "external_id, email, name, request_id, requested_at"
@@ -129,6 +183,10 @@ ACT_FACTS = "act, group_id, scope, idempotency_key, body_hash, request_id, state
 STAFF_FACTS = (
     "action, target, parameters, reason, actor, idempotency_key, body_hash, request_id, state, requested_at, "
     "due_at, hint_at"
+)
+WISH_FACTS = (
+    "action, parameters, caller_sub, caller_email_verified, idempotency_key, body_hash, request_id, state, "
+    "requested_at, due_at, hint_at"
 )
 NOTE_FACTS = "topic, subject, student_id, facts, state, created_at, due_at, hint_at"
 REFUND_FACTS = (
@@ -143,6 +201,7 @@ REFUND_CALL = (
     "SELECT {}, operation, purchase_id, refund_id, parameters, api_version, sends, looks, prepared_at "
     "FROM stripe_call WHERE refund_id IS NOT NULL"
 )
+FINDING_FACTS = "kind, source, detail, state, opened_at, seen_at"
 MESSAGE_FACTS = "digest, queue, task, reason, size_bytes, times, first_at, last_at"
 
 
@@ -246,6 +305,12 @@ FORBIDDEN = {
         ("validity_positive", "a package of no day", PLAN_VERSION.format("validity_days = 0")),
         ("plantype", "an unknown kind", PLAN_VERSION.format("plan_type = 'loan'")),
         ("plan_id_version", "one version twice", PLAN_VERSION.format("plan_id = 1")),
+        ("periods_roll_over", "a package that rolls over", PLAN_VERSION.format("rollover_minutes = 60")),
+        (
+            "periods_roll_over",
+            "a rollover of nothing",
+            "UPDATE pricing_plan_version SET rollover_minutes = 0 WHERE plan_type = 'subscription'",
+        ),
     ],
     "purchase": [
         ("queued_is_open", "queued, but nobody would find it", purchase("due_at = NULL, hint_at = NULL")),
@@ -286,6 +351,27 @@ FORBIDDEN = {
         ("scope_idempotency_key", "a key twice", purchase("idempotency_key = 'key', body_hash = 'x'", PENDING)),
         ("payment_intent_id", "one intent twice", purchase(f"payment_intent_id = 'pi_{PENDING.hex}'", PAID)),
         ("transaction_id", "one transaction id twice", purchase("transaction_id = 2")),
+        ("purchasechannel", "an unknown channel", purchase("channel = 'fax'")),
+        ("topups_have_a_card", "a top-up without a card", purchase("channel = 'topup'")),
+        ("topups_have_a_card", "a card of what is no top-up", purchase("payment_method_id = 'pm_1'")),
+        (
+            "topups_are_packages",
+            "a top-up of a subscription",
+            purchase("channel = 'topup', payment_method_id = 'pm_1', plan_type = 'subscription'"),
+        ),
+        ("renewals_have_an_invoice", "a renewal without an invoice", purchase(f"channel = 'renewal', {SUBSCRIBED}")),
+        (
+            "renewals_have_an_invoice",
+            "a renewal of nothing",
+            purchase("channel = 'renewal', stripe_invoice_id = 'in_1'"),
+        ),
+        (
+            "subscribed_by_its_plan",
+            "a package that began a subscription",
+            purchase("subscription_id = (SELECT id FROM subscription)"),
+        ),
+        ("first_of_subscription", "two that began one subscription", changed("purchase", SUBSCRIBED)),
+        ("stripe_invoice_id", "one invoice twice", changed("purchase", "stripe_invoice_id = 'in_1'")),
     ],
     "purchase_transition": [
         ("step", "an unknown step", "UPDATE purchase_transition SET step = 'thought'"),
@@ -304,6 +390,21 @@ FORBIDDEN = {
     "staff_case": [
         ("known_state", "an unknown state", "UPDATE staff_case SET state = 'forgotten'"),
         ("reason_source", "one finding twice", again("staff_case", CASE_FACTS)),
+        ("closed_once", "closed at no time", changed("staff_case", "state = 'closed', closed_by = 'boss', note = 'x'")),
+        (
+            "closed_by_somebody",
+            "closed by nobody",
+            changed("staff_case", f"state = 'closed', {CLOSED_NOW}, note = 'x'"),
+        ),
+        (
+            "closed_with_a_note",
+            "closed without a word",
+            changed("staff_case", f"state = 'closed', {CLOSED_NOW}, closed_by = 'boss'"),
+        ),
+        ("closed_with_a_note", "open, with a note", changed("staff_case", "note = 'x'")),
+    ],
+    "dead_letter_mark": [
+        ("deadletterstate", "an unknown decision", changed("dead_letter_mark", "state = 'buried'")),
     ],
     "webhook_event": [
         ("stripe_event_id", "one event twice", event(id="'evt_1'")),
@@ -355,6 +456,21 @@ FORBIDDEN = {
         ("has_reason", "an act for no reason", changed("staff_act", "reason = ''")),
         ("has_reason", "a reason of spaces", changed("staff_act", "reason = '  '")),
         ("staffaction", "an unknown act", changed("staff_act", "action = 'forgive'")),
+    ],
+    "account_act": [
+        *cases_of_acts("account_act"),
+        ("key", "one key twice", again("account_act", WISH_FACTS, id="gen_random_uuid()")),
+        (
+            "serial",
+            "two wishes in one place",
+            again(
+                "account_act",
+                WISH_FACTS.replace("idempotency_key, body_hash, ", ""),
+                id="gen_random_uuid()",
+                serial="serial",
+            ),
+        ),
+        ("accountaction", "an unknown wish", changed("account_act", "action = 'forget'")),
     ],
     "sweep_run": [
         *cases_of_open_work("sweep_run", f"state = 'finished', finished_at = now(), {CLOSED}"),
@@ -454,6 +570,39 @@ FORBIDDEN = {
             for part in ("pdf", "serial", "year", "facts", "issued_at")
         ),
     ],
+    "reconciliation_run": [
+        *(
+            ("counts_not_negative", f"fewer {count} than none", changed("reconciliation_run", f"{count} = -1"))
+            for count in ("seen", "recorded", "found")
+        ),
+        ("counts_not_negative", "more news than was seen", changed("reconciliation_run", "recorded = 1")),
+        (
+            "window_has_length",
+            "a time that ends first",
+            changed("reconciliation_run", "until = since - interval '1 s'"),
+        ),
+        ("reconciliationscope", "an unknown scope", changed("reconciliation_run", "scope = 'weather'")),
+    ],
+    "finding": [
+        ("kind_source", "one difference twice", again("finding", FINDING_FACTS, id="gen_random_uuid()")),
+        ("closed_once", "closed at no time", changed("finding", "state = 'closed', closed_by = 'boss', note = 'any'")),
+        ("closed_once", "a time of what is open", changed("finding", "closed_at = now()")),
+        (
+            "closed_by_somebody",
+            "closed by nobody",
+            changed("finding", "state = 'closed', closed_at = now(), note = 'any'"),
+        ),
+        ("closed_by_somebody", "somebody who closed nothing", changed("finding", "closed_by = 'boss'")),
+        (
+            "closed_with_a_note",
+            "closed without a word",
+            changed("finding", "state = 'closed', closed_at = now(), closed_by = 'boss'"),
+        ),
+        ("closed_with_a_note", "a note on what is open", changed("finding", "note = 'any'")),
+        ("seen_after_opened", "seen before it was found", changed("finding", "seen_at = opened_at - interval '1 s'")),
+        ("findingkind", "an unknown kind", changed("finding", "kind = 'weather'")),
+        ("casestate", "an unknown state", changed("finding", "state = 'forgotten'")),
+    ],
     "receipt_counter": [
         ("counts", "a year that begins before its first number", changed("receipt_counter", "last = 0")),
     ],
@@ -472,6 +621,18 @@ FORBIDDEN = {
         ("source", "one source twice", lot(source="'first'")),
         ("purchase_id", "two lots of one purchase", lot(origin="'purchase'", purchase=f"'{PAID}'")),
     ],
+    "subscription": [
+        ("stripe_subscription_id", "one twice", again("subscription", SUBSCRIPTION_FACTS, id=RANDOM)),
+        ("subscriptionstatus", "an unknown status", changed("subscription", "status = 'asleep'")),
+        ("period_has_length", "a period of no length", changed("subscription", "period_end = period_start")),
+        ("ended_once", "ended at no time", changed("subscription", "status = 'canceled'")),
+        ("ended_once", "expired at no time", changed("subscription", "status = 'incomplete_expired'")),
+        ("ended_once", "an end of what goes on", changed("subscription", "ended_at = now()")),
+        ("invoice_is_whole", "an amount that is due for nothing", changed("subscription", "invoice_cents = 1")),
+        ("invoice_is_whole", "an invoice without its amount", changed("subscription", "invoice_id = 'in_1'")),
+        ("invoice_positive", "nothing is due", changed("subscription", "invoice_id = 'in_1', invoice_cents = 0")),
+        ("secret_is_of_an_invoice", "a secret of no invoice", changed("subscription", "invoice_secret = 'x'")),
+    ],
     "hour_entry": [
         ("minutes_not_zero", "an entry that moves nothing", entry(minutes=0)),
         ("entrykind", "an unknown kind of entry", entry(kind="'gift'")),
@@ -479,6 +640,23 @@ FORBIDDEN = {
     ],
     "hour_allocation": [
         ("minutes_not_zero", "a part of nothing", "INSERT INTO hour_allocation VALUES (1, 1, 0)"),
+    ],
+    "stripe_customer": [
+        ("id", "two students under one mark", CUSTOMER.format(id="customer.id", there="'cus_2'")),
+        ("stripe_customer_id", "two students as one customer", CUSTOMER.format(id=RANDOM, there="'cus_1'")),
+        ("attempt_counts", "a zeroth attempt", "UPDATE stripe_customer SET attempt = 0"),
+        ("made_once", "a customer made at no time", "UPDATE stripe_customer SET made_at = NULL"),
+    ],
+    "payment_method": [
+        ("stripe_payment_method_id", "the same card twice", CARD.format(card="pm_1", is_default="false")),
+        ("default", "two default cards of a student", CARD.format(card="pm_2", is_default="true")),
+        ("four_digits", "more of a card's number than is shown", "UPDATE payment_method SET last4 = '424'"),
+        ("expiry_month", "a card of a thirteenth month", "UPDATE payment_method SET exp_month = 13"),
+        ("expiry_year", "a card of a year with two digits", "UPDATE payment_method SET exp_year = 34"),
+        ("default_is_attached", "a default card that was removed", "UPDATE payment_method SET detached_at = now()"),
+    ],
+    "stripe_price": [
+        ("stripe_price_id", "a price of two versions", "INSERT INTO stripe_price VALUES (2, 'p', 'price_1', now())"),
     ],
     "student_balance": [
         ("minutes_not_negative", "a negative balance", f"UPDATE student_balance SET {OWING}"),

@@ -349,3 +349,17 @@ def test_a_look_that_never_left_is_not_counted(office: Office) -> None:
     office.work(purchase)
     with office.desk.begin() as session:
         assert session.execute(text("SELECT sends, looks FROM stripe_call")).one() == (5, 0)
+
+
+def test_a_resend_says_what_was_written_down_whatever_the_code_has_become(office: Office) -> None:
+    """Stripe refuses a key that comes with other parameters: a deploy between two sends must not change them."""
+    purchase = office.buy()
+    office.fail_with(unreachable())
+    office.work(purchase)
+    with office.desk.begin() as session:
+        written = """UPDATE stripe_call SET api_version = '2020-01-01',
+            parameters = parameters || '{"description": "as an earlier release wrote it"}'"""
+        session.execute(text(written))
+    office.work(purchase)
+    resent = office.gateway.creates[-1]
+    assert (resent.parameters["description"], resent.api_version) == ("as an earlier release wrote it", "2020-01-01")

@@ -26,7 +26,12 @@ OUR_OWN = {
     "billing.local": ("billing/local/", "billing/chaos/", "billing/cli/"),
     "billing.cli": ("billing/cli/",),
     "billing.stripe_gateway": ("workers/", "billing/cli/reconcile.py"),
-    "billing.purchases.lifecycle": ("billing/purchases/", "billing/refunds/", "billing/disputes/"),
+    "billing.purchases.lifecycle": (
+        "billing/purchases/",
+        "billing/refunds/",
+        "billing/disputes/",
+        "billing/subscriptions/",
+    ),
     "tests": (),
 }
 

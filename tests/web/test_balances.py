@@ -75,7 +75,15 @@ def test_who_never_bought_has_nothing(shared_client: TestClient, tokens: Tokens)
         },
         "package_status": {"active_packages": [], "expired_packages": []},
         "upcoming_expirations": [],
-        "subscription_info": {"is_active": False, "status": None, "plan_name": None, "current_period_end": None},
+        "subscription_info": {
+            "is_active": False,
+            "status": None,
+            "plan_name": None,
+            "current_period_end": None,
+            "cancel_at_period_end": False,
+            "is_paused": False,
+            "next_charge_eur": None,
+        },
     }
 
 

@@ -29,7 +29,7 @@ def test_every_error_has_the_one_shape(shared_client: TestClient, tokens: Tokens
         "validation_error": shared_client.post(INITIATE, json={}),
         "authentication_required": shared_client.get(f"{API}stripe/config/"),
         "permission_denied": shared_client.get(f"{API}student-balance/?email=ana@example.com", headers=tokens.of()),
-        "plan_not_available": buy(shared_client, wish(plan_id=5)),
+        "price_changed": buy(shared_client, wish(plan_id=5, expected_price_eur="1.00")),
         "invalid_signature": shared_client.post(WEBHOOK, content=b"{}"),
     }
     for error_type, answer in answers.items():

@@ -13,6 +13,9 @@ from billing.clock import utc_now
 from billing.config import Settings
 from billing.db import Begin
 from billing.failures import UnreadableFacts, record_unreadable
+from billing.models import ReconciliationRun
+from billing.reconciliation import cursor, findings
+from billing.states import FindingKind, ReconciliationScope
 from billing.work.kinds import OPEN_KINDS
 from tests.support.factories import add_event, add_purchase, add_student
 from tests.support.records import bought
@@ -93,7 +96,10 @@ def test_a_service_at_rest_has_every_kind_at_zero(settings: Settings) -> None:
     assert by_kind(values, "billing_open_work") == NOTHING
     assert by_kind(values, "billing_overdue_seconds") == NOTHING
     assert by_kind(values, "billing_dead_letters") == {**NOTHING, "message": 0}
-    assert len(values) == 3 * len(OPEN_KINDS) + 1
+    assert by_kind(values, "billing_open_findings") == dict.fromkeys(FindingKind, 0)
+    assert values["billing_stripe_events_by_list"] == 0
+    ours = [name for name in values if not name.startswith("billing_stripe_")]
+    assert len(ours) == 3 * len(OPEN_KINDS) + 1 + len(FindingKind)
 
 
 def test_work_that_waits_is_counted_by_kind(settings: Settings, begin: Begin) -> None:
@@ -141,6 +147,40 @@ def test_the_last_proof_is_told_with_its_age(settings: Settings, begin: Begin) -
     values = measured(settings)
     assert (values["billing_ledger_violations"], values["billing_ledger_audited_students"]) == (0, 1)
     assert values["billing_ledger_audit_age_seconds"] == pytest.approx(3600, abs=30)
+
+
+def test_how_far_stripes_side_was_read_is_told(settings: Settings, begin: Begin) -> None:
+    """A reconciliation that fails each minute, or that nobody runs, rings before anything is lost by it."""
+    now = utc_now()
+    runs = ((1, 3, None), (2, 4, "any"), (30 * 24, 90, None))
+    with begin() as session:
+        cursor.begin_at(session, now - timedelta(hours=5))
+        for hours, recorded, error in runs:
+            session.add(read_then(ReconciliationScope.EVENTS, now - timedelta(hours=hours), recorded, error))
+        session.add(read_then(ReconciliationScope.LEDGER, now - timedelta(hours=7), 0, None))
+    values = measured(settings)
+    assert values["billing_stripe_events_cursor_age_seconds"] == pytest.approx(5 * 3600, abs=30)
+    assert values['billing_reconciliation_age_seconds{scope="events"}'] == pytest.approx(3600, abs=30)
+    assert values['billing_reconciliation_age_seconds{scope="ledger"}'] == pytest.approx(7 * 3600, abs=30)
+    assert values["billing_stripe_events_by_list"] == 7
+
+
+def read_then(scope: ReconciliationScope, at: datetime, recorded: int, error: str | None) -> ReconciliationRun:
+    counts = {"seen": recorded, "recorded": recorded}
+    return ReconciliationRun(scope=scope, since=at, until=at, started_at=at, finished_at=at, error=error, **counts)
+
+
+def test_open_findings_are_counted_by_kind(settings: Settings, begin: Begin) -> None:
+    """Until somebody has closed them."""
+    for kind, source in ((FindingKind.AMOUNT, "pi_1"), (FindingKind.AMOUNT, "pi_2"), (FindingKind.UNPAID_HERE, "pi_3")):
+        with begin() as session:
+            findings.keep(session, [findings.Difference(kind, source, "any")], at=utc_now())
+    with begin() as session:
+        closed = "UPDATE finding SET state = 'closed', closed_at = now(), closed_by = 'boss', note = 'any'"
+        session.execute(text(f"{closed} WHERE source = 'pi_2'"))
+    counted_kinds = by_kind(measured(settings), "billing_open_findings")
+    assert {kind for kind, number in counted_kinds.items() if number} == {"amount", "unpaid_here"}
+    assert counted_kinds["amount"] == 1
 
 
 def test_one_statement_answers(settings: Settings) -> None:

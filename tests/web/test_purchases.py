@@ -126,9 +126,18 @@ def test_an_unknown_plan_is_a_wrong_field(shared_client: TestClient, plan: objec
     assert list(answer.json()["field_errors"]) == ["plan_id"]
 
 
-def test_subscriptions_cannot_be_bought_yet(shared_client: TestClient) -> None:
-    answer = buy(shared_client, wish(plan_id=5))
-    assert (answer.status_code, answer.json()["error_type"]) == (409, "plan_not_available")
+def test_a_subscription_is_bought_as_a_package_is(client: TestClient, begin: Begin, tokens: Tokens) -> None:
+    """By guests too: the first invoice's client secret comes from the same resource."""
+    for headers in ({}, tokens.of("user-9")):
+        answer = buy(client, wish(plan_id=5, expected_price_eur="199.00"), **headers)
+        assert (answer.status_code, answer.json()["plan_details"]["plan_type"]) == (202, "subscription")
+        row = bought(begin, answer)
+        assert (row.channel, row.plan_type, row.price_cents, row.validity_days) == (
+            "checkout",
+            "subscription",
+            19_900,
+            None,
+        )
 
 
 def test_the_first_wrong_field_is_named_and_all_of_them_are_listed(shared_client: TestClient) -> None:

@@ -30,6 +30,16 @@ RULES = {
     ("GET", "admin/payments/disputes/"): STAFF,
     ("GET", "admin/payments/disputes/{dispute_id}/"): STAFF,
     ("POST", "admin/receipts/{receipt_id}/invoice/"): ADMIN | SERVICE,
+    ("GET", "admin/webhooks/status/"): STAFF,
+    ("POST", "admin/webhooks/{event_id}/replay/"): ADMIN,
+    ("GET", "admin/dead-letters/"): STAFF,
+    ("POST", "admin/dead-letters/{kind}/{subject}/replay/"): ADMIN,
+    ("POST", "admin/dead-letters/{kind}/{subject}/park/"): ADMIN,
+    ("POST", "admin/dead-letters/{kind}/{subject}/discard/"): ADMIN,
+    ("GET", "admin/findings/"): STAFF,
+    ("POST", "admin/findings/{finding_id}/close/"): ADMIN,
+    ("GET", "admin/cases/"): STAFF,
+    ("POST", "admin/cases/{case_id}/close/"): ADMIN,
 }
 ROLES = ("student", "guardian", "service", "staff", "admin")
 BODY = {
@@ -39,6 +49,7 @@ BODY = {
     "invoice_ref": "FT 1",
     "reason": "A test of who may.",
     "grace_hours": 8760,
+    "note": "A test of who may.",
 }
 
 
@@ -59,8 +70,9 @@ def test_every_route_of_staff_has_its_rule(settings: Settings) -> None:
 
 @pytest.mark.parametrize(("method", "path"), RULES)
 def test_only_whom_the_rule_names_comes_in(shared_client: TestClient, tokens: Tokens, method: str, path: str) -> None:
-    ids = {name: new_id() for name in ("act_id", "refund_id", "dispute_id", "receipt_id")}
-    address = API + path.format(transaction_id=999, **ids)
+    ids = {name: new_id() for name in ("act_id", "refund_id", "dispute_id", "receipt_id", "finding_id")}
+    others = {"event_id": "evt_none", "kind": "webhook_event", "subject": 999, "case_id": 999}
+    address = API + path.format(transaction_id=999, **ids, **others)
     asked: dict[str, Any] = {"json": BODY} if method == "POST" else {"params": {"transaction_id": 999}}
 
     def status(headers: dict[str, str]) -> tuple[int, str]:

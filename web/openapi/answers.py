@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from billing.reads.bookings import NoBooking
-from billing.states import EntryKind, PlanType, PurchaseState, Step
+from billing.states import EntryKind, PlanType, PurchaseState, Step, SubscriptionStatus
 
 AMOUNT = {"type": "string", "pattern": r"^-?[0-9]+\.[0-9]{2}$"}
 INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"
@@ -154,10 +154,17 @@ class PackageStatus(Shape):
 
 
 class SubscriptionInfo(Shape):
-    is_active: bool
-    status: str | None
+    """All is null or false where there was never one."""
+
+    is_active: bool = Field(description="It began and goes on.")
+    status: SubscriptionStatus | None
     plan_name: str | None
     current_period_end: Instant | None
+    cancel_at_period_end: bool
+    is_paused: bool
+    next_charge_eur: Euros | None = Field(
+        description="What the next period will cost; null where none will be charged."
+    )
 
 
 class Balance(Shape):

@@ -57,6 +57,7 @@ TAGS = {
     "purchases": "Buying a plan, and what became of it.",
     "plans": "What can be bought, and how it is paid.",
     "balance": "The hours of a student.",
+    "account": "Saved cards and a subscription, for their owner.",
     "hours": "What the tutoring platform takes for its sessions, holds, and gives back.",
     "staff": "What staff read and change; every change has a reason and stays in the audit log.",
     "stripe": "What Stripe sends.",
@@ -128,7 +129,11 @@ def _paths() -> dict[str, dict[str, Any]]:
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
-    taken = {"requestBody": _request_body(operation.body)} if operation.body else {}
+    taken = (
+        {"requestBody": _request_body(operation.body, is_required=not operation.is_body_optional)}
+        if operation.body
+        else {}
+    )
     return {
         "operationId": operation.id,
         "summary": operation.summary,
@@ -141,12 +146,12 @@ def _operation(operation: Operation) -> dict[str, Any]:
     }
 
 
-def _request_body(body: type[BaseModel] | Mapping[str, Any]) -> dict[str, Any]:
+def _request_body(body: type[BaseModel] | Mapping[str, Any], *, is_required: bool) -> dict[str, Any]:
     if isinstance(body, Mapping):
         content: dict[str, Any] = {"schema": body, "example": body["examples"][0]}
     else:
         content = {"schema": _ref(body), "example": EXAMPLES[body]}
-    return {"required": True, "content": {"application/json": content}}
+    return {"required": is_required, "content": {"application/json": content}}
 
 
 def _responses(operation: Operation) -> dict[str, Any]:
@@ -168,6 +173,8 @@ def _response(answer: Answer) -> dict[str, Any]:
 def _content(shape: type[BaseModel] | list[type[BaseModel]] | str) -> dict[str, Any]:
     if isinstance(shape, str):
         return {shape: TEXTS[shape]}
+    if isinstance(shape, list) and len(shape) > 1:
+        return {"application/json": {"schema": {"anyOf": [_ref(one) for one in shape]}, "examples": _each(shape)}}
     if isinstance(shape, list):
         (row,) = shape
         return {
@@ -178,6 +185,10 @@ def _content(shape: type[BaseModel] | list[type[BaseModel]] | str) -> dict[str, 
 
 def _shown(example: Any) -> dict[str, Any]:
     return {"answer": {"value": example}}
+
+
+def _each(shapes: list[type[BaseModel]]) -> dict[str, Any]:
+    return {shape.__name__: {"value": EXAMPLES[shape]} for shape in shapes}
 
 
 def _either(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

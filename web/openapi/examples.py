@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from web.openapi import answers as shapes
+from web.openapi.accounts_examples import ACCOUNT_EXAMPLES
 from web.openapi.hour_examples import HOUR_EXAMPLES
 from web.openapi.receipts import RECEIPT_EXAMPLES
 from web.openapi.staff_examples import STAFF_EXAMPLES
@@ -99,7 +100,15 @@ BALANCE = {
     "balance_summary": SUMS,
     "package_status": {"active_packages": [PACKAGE], "expired_packages": []},
     "upcoming_expirations": [],
-    "subscription_info": {"is_active": False, "status": None, "plan_name": None, "current_period_end": None},
+    "subscription_info": {
+        "is_active": False,
+        "status": None,
+        "plan_name": None,
+        "current_period_end": None,
+        "cancel_at_period_end": False,
+        "is_paused": False,
+        "next_charge_eur": None,
+    },
 }
 BOOKING = {
     "can_book": False,
@@ -144,6 +153,7 @@ EXAMPLES: Mapping[type[BaseModel], Mapping[str, Any]] = {
     shapes.EntryPage: _page(ENTRY, explanation=EXPLANATION),
     shapes.BookingCheck: BOOKING,
     **RECEIPT_EXAMPLES,
+    **ACCOUNT_EXAMPLES,
     **HOUR_EXAMPLES,
     **STAFF_EXAMPLES,
     shapes.WebhookReceived: {"received": True},

@@ -25,7 +25,10 @@ REPEATED = {**WAITED, "Idempotent_Replayed": given.REPLAYED}
 
 @dataclass(frozen=True)
 class Answer:
-    """`shape` is the body: a model, a list of them, or text of this media type; None: there is no body."""
+    """`shape` is the body: a model, a list of one, or text of this media type; None: there is no body.
+
+    A list of several models is one of these.
+    """
 
     description: str
     shape: type[BaseModel] | list[type[BaseModel]] | str | None
@@ -44,6 +47,7 @@ class Operation:
     security: Sequence[Security] = ANYONE
     parameters: Sequence[Parameter] = ()
     body: type[BaseModel] | Mapping[str, Any] | None = None
+    is_body_optional: bool = False
 
 
 Operations = Mapping[tuple[str, str], Operation]

@@ -5,6 +5,7 @@ from typing import Any
 
 from web.openapi import answers as shapes
 from web.openapi import parameters as given
+from web.openapi.accounts import ACCOUNTS
 from web.openapi.hours import HOURS
 from web.openapi.operation import (
     BEARER,
@@ -23,6 +24,7 @@ from web.openapi.parameters import told
 from web.openapi.receipts import RECEIPTS
 from web.openapi.staff import STAFF
 from web.openapi.staff_money import STAFF_MONEY
+from web.openapi.staff_webhooks import STAFF_WEBHOOKS
 from web.paths import PREFIX
 from web.schemas import PurchaseBody
 
@@ -81,15 +83,7 @@ PURCHASES: Operations = {
             201: Answer("Ready in the time that `Prefer` grants.", shapes.Purchase, TOLD_NOW, _links(BY_HEADER)),
             202: Answer("Accepted; follow it.", shapes.PurchaseAccepted, TOLD_LATER, _links(BY_BODY)),
         },
-        (
-            *WITH_BODY,
-            *TOKEN,
-            "price_changed",
-            "plan_not_available",
-            "in_progress",
-            "idempotency_mismatch",
-            "rate_limit_error",
-        ),
+        (*WITH_BODY, *TOKEN, "price_changed", "in_progress", "idempotency_mismatch", "rate_limit_error"),
         "purchases",
         parameters=(given.IDEMPOTENCY_KEY, given.PREFER),
         body=PurchaseBody,
@@ -272,4 +266,15 @@ SYSTEM: Operations = {
     ),
 }
 
-OPERATIONS: Operations = {**PURCHASES, **PLANS, **BALANCES, **RECEIPTS, **HOURS, **STAFF, **STAFF_MONEY, **SYSTEM}
+OPERATIONS: Operations = {
+    **PURCHASES,
+    **PLANS,
+    **BALANCES,
+    **RECEIPTS,
+    **ACCOUNTS,
+    **HOURS,
+    **STAFF,
+    **STAFF_MONEY,
+    **STAFF_WEBHOOKS,
+    **SYSTEM,
+}

@@ -7,15 +7,19 @@ from web.openapi.parameters import RETRY_AFTER, told
 
 
 class Kind(NamedTuple):
+    """`word` is the `error_type` where two kinds share it, with a status each."""
+
     status: int
     message: str
     headers: Mapping[str, Any] = {}
+    word: str | None = None
 
 
 RETRY = told(**{"Retry-After": RETRY_AFTER})
 
 KINDS: Mapping[str, Kind] = {
     "validation_error": Kind(400, "student_info.email: must be an e-mail address"),
+    "plan_unknown": Kind(400, "No plan of that id is on sale."),
     "unknown_host": Kind(400, "The Host of this request is not served here."),
     "bad_request": Kind(400, "This is not a request that can be read."),
     "invalid_signature": Kind(400, "the signature does not fit the body"),
@@ -26,10 +30,32 @@ KINDS: Mapping[str, Kind] = {
     ),
     "permission_denied": Kind(403, "Only staff may look at somebody else's balance."),
     "not_found": Kind(404, "There is nothing here."),
+    "card_not_found": Kind(404, "There is no such card."),
+    "no_subscription": Kind(404, "There is no subscription."),
     "student_unknown": Kind(404, "student: no such student is known"),
     "request_timeout": Kind(408, "The body did not arrive within 10 seconds."),
     "price_changed": Kind(409, "The price of this plan is not the one that was shown."),
-    "plan_not_available": Kind(409, "This kind of plan cannot be bought yet."),
+    "topup_needs_a_package": Kind(409, "a subscription is bought by subscribing, and is no top-up"),
+    "no_payment_method": Kind(409, "there is no default card to pay with"),
+    "card_expired": Kind(409, "This card has expired."),
+    "card_in_use": Kind(409, "The subscription is charged by this card; save another one first."),
+    "subscription_ended": Kind(409, "This subscription has ended; a new one may be bought."),
+    "already_cancelled": Kind(409, "This subscription ends already."),
+    "cancelled_meanwhile": Kind(409, "The end of this subscription was asked for; resume it first."),
+    "not_cancelling": Kind(409, "This subscription neither ends nor is paused."),
+    "already_paused": Kind(409, "This subscription is paused already."),
+    "plan_not_recurring": Kind(409, "Hours are bought once with this plan."),
+    "same_plan": Kind(409, "The next period is charged by this plan already."),
+    "nothing_due": Kind(409, "No invoice waits for a payment."),
+    "card_error": Kind(409, "The card was declined."),
+    "declined_authentication_required": Kind(
+        409, "The bank wants its customer to confirm this payment.", word="authentication_required"
+    ),
+    "declined_rate_limit_error": Kind(409, "Stripe was asked too often; try again later.", word="rate_limit_error"),
+    "invalid_request_error": Kind(409, "Stripe does not take this request."),
+    "api_error": Kind(409, "Stripe had a trouble of its own; try again later."),
+    "api_connection_error": Kind(409, "Stripe could not be reached; try again later."),
+    "authentication_error": Kind(409, "Payments are unavailable right now; try again later."),
     "in_progress": Kind(409, "An earlier request with this key is still being confirmed; try again.", RETRY),
     "invalid_state": Kind(409, "The purchase was paid; it can be refunded, but not cancelled."),
     "invalid_transaction_state": Kind(409, "package 41 is refunded, and only a paid one can be extended"),
@@ -68,16 +94,17 @@ def problem_answers(error_types: Iterable[str]) -> dict[int, dict[str, Any]]:
 
 
 def _answer(error_types: list[str]) -> dict[str, Any]:
+    words = [KINDS[named].word or named for named in error_types]
     headers = {name: header for named in error_types for name, header in KINDS[named].headers.items()}
     return {
-        "description": " or ".join(f"`{error_type}`" for error_type in error_types),
+        "description": " or ".join(f"`{word}`" for word in words),
         "headers": {**told(), **headers},
         "content": {
             "application/json": {
                 "schema": {
                     "allOf": [
                         {"$ref": "#/components/schemas/Error"},
-                        {"properties": {"error_type": {"enum": error_types}}},
+                        {"properties": {"error_type": {"enum": words}}},
                     ]
                 },
                 "examples": {error_type: {"value": _example(error_type)} for error_type in error_types},
@@ -87,8 +114,8 @@ def _answer(error_types: list[str]) -> dict[str, Any]:
 
 
 def _example(error_type: str) -> dict[str, Any]:
-    message = KINDS[error_type].message
+    message, word = KINDS[error_type].message, KINDS[error_type].word or error_type
     path, is_field, complaint = message.partition(": ")
     field_errors = {"field_errors": {path: [complaint]}} if is_field and error_type == "validation_error" else {}
     request_id = "0193d5a1c5f07b6b9a4c1a2b3c4d5e6f"
-    return {"success": False, "error_type": error_type, "message": message, **field_errors, "request_id": request_id}
+    return {"success": False, "error_type": word, "message": message, **field_errors, "request_id": request_id}

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from web.openapi import staff_answers as shapes
 from web.openapi.staff_money_examples import STAFF_MONEY_EXAMPLES
+from web.openapi.staff_webhooks_examples import STAFF_WEBHOOKS_EXAMPLES
 from web.staff.bodies import BulkExtendBody, ExtendBody, ProcessExpiredBody
 
 ACT_ID = "5a0f8f5c-64f5-4d0c-8f0b-3b2d5c1c9e77"
@@ -83,4 +84,5 @@ STAFF_EXAMPLES: Mapping[type[BaseModel], Mapping[str, Any]] = {
     shapes.StaffActRow: ACT,
     shapes.StaffActPage: _page(ACT),
     **STAFF_MONEY_EXAMPLES,
+    **STAFF_WEBHOOKS_EXAMPLES,
 }

@@ -146,3 +146,15 @@ class InvoiceBody(Body):
 
     invoice_ref: InvoiceRef
     reason: Reason
+
+
+class ReasonBody(Body):
+    """Nothing has to be said but why."""
+
+    reason: Reason
+
+
+class NoteBody(Body):
+    """What somebody found who has looked at it; it is the reason of the act as well."""
+
+    note: Reason

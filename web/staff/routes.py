@@ -7,11 +7,14 @@ from starlette.routing import Route
 from web.door import Door
 from web.paths import PREFIXES
 from web.staff.audit import AuditRoutes
+from web.staff.dead_letters import DeadLetterRoutes
 from web.staff.disputes import StaffDisputeRoutes
 from web.staff.expiry import StaffExpiryRoutes
+from web.staff.findings import FindingRoutes
 from web.staff.invoices import StaffInvoiceRoutes
 from web.staff.packages import StaffPackageRoutes
 from web.staff.refunds import StaffRefundRoutes
+from web.staff.webhooks import StaffWebhookRoutes
 
 
 def staff_routes(door: Door) -> Iterator[Route]:
@@ -31,3 +34,21 @@ def staff_routes(door: Door) -> Iterator[Route]:
         yield Route(f"{prefix}admin/payments/disputes/", disputes.listed)
         yield Route(f"{prefix}admin/payments/disputes/{{dispute_id:uuid}}/", disputes.shown)
         yield Route(f"{prefix}admin/receipts/{{receipt_id:uuid}}/invoice/", invoices.name, methods=["POST"])
+    yield from recovery_routes(door)
+
+
+def recovery_routes(door: Door) -> Iterator[Route]:
+    """What failed, and what differs."""
+    webhooks, letters, findings = StaffWebhookRoutes(door), DeadLetterRoutes(door), FindingRoutes(door)
+    for prefix in reversed(PREFIXES):
+        letter = f"{prefix}admin/dead-letters/{{kind}}/{{subject}}/"
+        yield Route(f"{prefix}admin/webhooks/status/", webhooks.status)
+        yield Route(f"{prefix}admin/webhooks/{{event_id}}/replay/", webhooks.replay, methods=["POST"])
+        yield Route(f"{prefix}admin/dead-letters/", letters.listed)
+        yield Route(f"{letter}replay/", letters.replay, methods=["POST"])
+        yield Route(f"{letter}park/", letters.park, methods=["POST"])
+        yield Route(f"{letter}discard/", letters.discard, methods=["POST"])
+        yield Route(f"{prefix}admin/findings/", findings.findings)
+        yield Route(f"{prefix}admin/findings/{{finding_id:uuid}}/close/", findings.close_finding, methods=["POST"])
+        yield Route(f"{prefix}admin/cases/", findings.cases)
+        yield Route(f"{prefix}admin/cases/{{case_id}}/close/", findings.close_case, methods=["POST"])

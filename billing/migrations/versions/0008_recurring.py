@@ -65,6 +65,12 @@ UNION ALL
 SELECT 'purchase of the subscription of somebody else', purchase.id::text
     FROM purchase JOIN subscription ON subscription.id = purchase.subscription_id
     WHERE purchase.student_id BETWEEN low AND high AND purchase.student_id <> subscription.student_id
+UNION ALL
+SELECT 'hours of a period that its invoice did not pay', lot.id::text
+    FROM hour_lot AS lot LEFT JOIN purchase ON purchase.id = lot.purchase_id
+    WHERE lot.student_id BETWEEN low AND high AND (lot.origin = 'invoice' OR purchase.plan_type = 'subscription')
+        AND (lot.origin = 'invoice' AND purchase.subscription_id IS NOT NULL AND lot.value_cents = purchase.price_cents
+            AND starts_with(lot.source, 'invoice\\:' || purchase.stripe_invoice_id || '\\:line\\:')) IS NOT TRUE
 $$;
 """
 EVERYTHING = """

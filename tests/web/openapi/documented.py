@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 import jsonschema_rs
 from httpx2 import Response
 
+from billing.deadletters.names import TABLES
 from web.openapi.document import build
 from web.paths import PREFIXES
 
 PARAMETER = re.compile(r"\\\{\w+\\\}")
-ID = "[0-9a-fA-F-]+"
+ID = f"(?:[0-9a-fA-F-]+|(?:pm|evt)_[A-Za-z0-9_]+|{'|'.join(TABLES)})"
 METHODS = frozenset({"get", "post", "put", "patch", "delete"})
 
 Spec = Mapping[str, Any]

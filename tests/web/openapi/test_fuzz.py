@@ -39,6 +39,7 @@ from tests.support.environment import make_settings
 from tests.support.factories import add_student
 from tests.support.records import bought, credited, taken
 from tests.support.servers import RunningPostgres, RunningValkey
+from tests.web.accounts import add_card, add_period, add_subscription
 from tests.web.following import Worker
 from tests.web.openapi.documented import document
 from tests.web.support import INITIATE, WEBHOOK, Tokens, served, signed, wish
@@ -124,6 +125,8 @@ def begin(postgres: RunningPostgres) -> Iterator[Begin]:
         bought(begin, student, at=now, caller="user-1")
     credited(begin, student, at=now, expires_at=None)
     taken(begin, 1, 90, at=now)
+    add_card(begin, student, "pm_1Q", at=now, is_default=True)
+    add_period(begin, student, add_subscription(begin, student, at=now), at=now)
     yield begin
     engine.dispose()
 
@@ -209,7 +212,7 @@ def test_every_answer_at_a_bound_is_documented(url: str, tokens: Tokens, tmp_pat
     names = ",".join([*(check.__name__ for check in CHECKS), "unsupported_method"])
     options = ["--phases=examples,coverage", "--continue-on-failure", "--no-color", "--seed=1", f"--checks={names}"]
     command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{url}/api/finances/openapi.json", *options]
-    done = subprocess.run([*command, *token], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    done = subprocess.run([*command, *token], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     print(*re.findall(r"\d+ generated.*", done.stdout))
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr
 
