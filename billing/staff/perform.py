@@ -16,6 +16,8 @@ from billing.errors import RefusedError, TransientError
 from billing.messages import ActDecided, FollowUp, PerformStaffAct
 from billing.models import StaffAct
 from billing.refunds.quote import Policy
+from billing.staff.closings import close_case, close_finding
+from billing.staff.deadletters import discard, park, replay
 from billing.staff.effects import Context, Effect
 from billing.staff.extend import bulk_extend, extend
 from billing.staff.grants import correct, grant
@@ -37,6 +39,11 @@ ACTIONS: Mapping[StaffAction, Action] = {
     StaffAction.UNDO_SWEEP: take_back_sweep,
     StaffAction.REFUND: refund,
     StaffAction.SET_INVOICE: name_invoice,
+    StaffAction.REPLAY: replay,
+    StaffAction.PARK: park,
+    StaffAction.DISCARD: discard,
+    StaffAction.CLOSE_FINDING: close_finding,
+    StaffAction.CLOSE_CASE: close_case,
 }
 
 MESSAGE_LENGTH = 500

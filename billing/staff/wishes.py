@@ -142,3 +142,54 @@ class SetInvoice(Wish):
     @property
     def target(self) -> str:
         return f"receipt:{self.receipt_id}"
+
+
+class OfDeadLetter(Wish, ABC):
+    """Of what gave up: the kind of its row, and the row's id."""
+
+    kind: Annotated[str, Field(min_length=1, max_length=40)]
+    subject: Annotated[str, Field(min_length=1, max_length=64)]
+
+    @property
+    def target(self) -> str:
+        return f"{self.kind}:{self.subject}"
+
+
+class Replay(OfDeadLetter):
+    """It is worked anew, as if it had never been tried."""
+
+    action: ClassVar[StaffAction] = StaffAction.REPLAY
+
+
+class Park(OfDeadLetter):
+    """It is put aside, to be seen to later."""
+
+    action: ClassVar[StaffAction] = StaffAction.PARK
+
+
+class Discard(OfDeadLetter):
+    """It is never to be worked."""
+
+    action: ClassVar[StaffAction] = StaffAction.DISCARD
+
+
+class CloseFinding(Wish):
+    """A difference between Stripe and us was looked at; the reason is the note that stays with it."""
+
+    action: ClassVar[StaffAction] = StaffAction.CLOSE_FINDING
+    finding_id: UUID
+
+    @property
+    def target(self) -> str:
+        return f"finding:{self.finding_id}"
+
+
+class CloseCase(Wish):
+    """A case was looked at; the reason is the note that stays with it."""
+
+    action: ClassVar[StaffAction] = StaffAction.CLOSE_CASE
+    case_id: int
+
+    @property
+    def target(self) -> str:
+        return f"case:{self.case_id}"

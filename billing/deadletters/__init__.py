@@ -1,0 +1,1 @@
+"""What gave up: worked anew, looked at first, put aside, or done with."""
