@@ -12,6 +12,7 @@ from billing.config import Settings
 from billing.deployment import MARK
 from billing.gateway import DisputeThere, Intent, OutcomeUnknownError, RefundThere, StoredCall
 from billing.stripe_line import StripeLine
+from billing.stripe_reconciling import StripeReconciling
 from billing.stripe_recurring import StripeRecurring
 
 PAGE = 100
@@ -19,7 +20,7 @@ LOOK_SECONDS = 15.0
 """No page of a list is asked for after this, so that a look ends within its claim."""
 
 
-class StripeGateway(StripeRecurring):
+class StripeGateway(StripeRecurring, StripeReconciling):
     """Safe to share between threads."""
 
     def __init__(self, settings: Settings) -> None:

@@ -18,8 +18,11 @@ from billing.db import Begin
 from billing.messages import (
     AuditBalances,
     CloseAbandoned,
+    CompareLedgers,
+    DropOldRows,
     LapseHolds,
     Message,
+    ReadEvents,
     StartLateSweep,
     StartNightlySweep,
     WarnStudents,
@@ -29,6 +32,7 @@ from billing.models import BeatSlot
 from workers.nights import Daily, nearest
 
 KEPT = timedelta(days=30)
+A_MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 class Ticks(Protocol):
@@ -43,7 +47,7 @@ class Ticks(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """Counted from midnight UTC, whatever clocks do; `crontab` ticks once in each `every`."""
+    """Counted from a Monday's midnight UTC, whatever clocks do; `crontab` ticks once in each `every`."""
 
     every: timedelta
     crontab: crontab
@@ -52,8 +56,7 @@ class Every:
         return self.crontab
 
     def slot(self, now: datetime, _zone: ZoneInfo) -> datetime:
-        day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        return day + round((now - day) / self.every) * self.every
+        return A_MONDAY + round((now - A_MONDAY) / self.every) * self.every
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,9 @@ ENTRIES = (
     Entry(WarnStudents(), DailyAt(time(9))),
     Entry(CloseAbandoned(), Every(timedelta(hours=1), crontab(minute="0"))),
     Entry(WatchDisputes(), DailyAt(time(8))),
+    Entry(ReadEvents(), Every(timedelta(minutes=1), crontab())),
+    Entry(CompareLedgers(), DailyAt(time(3, 30))),
+    Entry(DropOldRows(), Every(timedelta(weeks=1), crontab(minute="0", hour="0", day_of_week="1"))),
 )
 
 BY_KIND = {type(entry.message): entry for entry in ENTRIES}

@@ -35,7 +35,7 @@ RIGHTS = text("""
 """)
 TRIGGERS = text("SELECT count(*) FROM pg_trigger WHERE tgname = 'append_only' AND tgenabled IN ('O', 'A')")
 PLANS = text("SELECT array_agg(code) AS codes, (SELECT count(*) FROM plan_on_sale) AS on_sale FROM pricing_plan")
-GAVE_UP = text("SELECT count(*) FROM dead_letter")
+GAVE_UP = text("SELECT count(*) FROM dead_letter WHERE state = 'dead'")
 
 
 def postgres_findings(settings: Settings) -> Findings:
