@@ -1,14 +1,17 @@
 """What beat starts by the calendar, done for a clock that is moved by hand: in the order of a night and a morning."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from billing import work
+from billing.cli.desk import desk_of
 from billing.config import Settings
 from billing.consumptions.lapse import lapse_holds
 from billing.db import Begin
 from billing.expiry.sweep import Went, go_on, start_sweep
 from billing.notifications.warn import warn_of_expiry
+from billing.reconciliation.events import read_events
 from billing.states import SweepTrigger
 
 Daily = Callable[[datetime], None]
@@ -42,4 +45,14 @@ def _warn(begin: Begin, _settings: Settings) -> Daily:
     return warn
 
 
-PASSING: tuple[Making, ...] = (_lapse, _sweep, _warn)
+def _read_events(begin: Begin, settings: Settings) -> Daily:
+    """As each minute does: what Stripe lists is not to grow older than it keeps it."""
+    desk = desk_of(settings, begin)
+
+    def read(now: datetime) -> None:
+        read_events(replace(desk, now=now))
+
+    return read
+
+
+PASSING: tuple[Making, ...] = (_lapse, _sweep, _warn, _read_events)

@@ -1,22 +1,18 @@
 """`billing reconcile`: read Stripe's side now, in this process; and what was found to differ."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any
-from uuid import UUID
 
 import typer
 
-from billing import clock, work
+from billing import clock
 from billing.cli.clock import seconds_of
 from billing.cli.database import connected
+from billing.cli.desk import desk_of
 from billing.cli.reading import ask, table
-from billing.clock import utc_now
 from billing.config import Settings
-from billing.db import Begin
-from billing.deployment import Deployment
 from billing.errors import RefusedError
 from billing.purchases.desk import Desk
 from billing.reads.reconciliation import FindingView, list_findings
@@ -24,9 +20,7 @@ from billing.reads.written import euros, instant
 from billing.reconciliation import compare, events
 from billing.reconciliation.findings import Difference
 from billing.reconciliation.runs import Report
-from billing.secrets import Vault
 from billing.states import CaseState, FindingKind
-from billing.stripe_gateway import StripeGateway
 
 app = typer.Typer(help="What Stripe says beside what we know.", invoke_without_command=True)
 
@@ -35,15 +29,6 @@ Since = Annotated[
     int | None,
     typer.Option(parser=seconds_of, metavar="SPAN", help="Like 2d or 12h; default: since the last reading, or 2d."),
 ]
-
-
-class Unclaimed:
-    """A command holds no claim of a row."""
-
-    terms = work.LeaseTerms()
-
-    def held(self, _token: UUID) -> "nullcontext[None]":
-        return nullcontext()
 
 
 @app.callback()
@@ -59,9 +44,9 @@ def reconcile(
         return
     settings = Settings.load()
     clock.follow(settings)
-    with desk_of(settings) as desk:
+    with connected(settings) as begin:
         try:
-            reports = _read(desk, since, ledger=ledger, is_dry=is_dry)
+            reports = _read(desk_of(settings, begin), since, ledger=ledger, is_dry=is_dry)
         except RefusedError as refusal:
             raise typer.BadParameter(str(refusal), param_hint="--since") from None
     _say(reports, is_dry=is_dry, as_json=as_json)
@@ -85,17 +70,6 @@ def findings(
         table([_line(finding) for finding in found])
     else:
         typer.echo("nothing differs")
-
-
-@contextmanager
-def desk_of(settings: Settings) -> Iterator[Desk]:
-    with connected(settings) as begin:
-        yield _desk(settings, begin)
-
-
-def _desk(settings: Settings, begin: Begin) -> Desk:
-    deployment, vault = Deployment.of(settings, begin), Vault(settings.secret_key)
-    return Desk(begin, StripeGateway(settings), Unclaimed(), vault, deployment, utc_now())
 
 
 def _read(desk: Desk, since: int | None, *, ledger: bool, is_dry: bool) -> dict[str, Report]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from billing.cli import reconcile
+from billing.cli import desk
 from billing.clock import utc_now
 from billing.db import Begin
 from billing.deployment import Deployment
@@ -27,7 +27,7 @@ HOUR = timedelta(hours=1)
 def gateway(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> FakeGateway:
     """The payment service that the command speaks to."""
     gateway = FakeGateway(utc_now() - HOUR)
-    monkeypatch.setattr(reconcile, "StripeGateway", lambda _settings: gateway)
+    monkeypatch.setattr(desk, "StripeGateway", lambda _settings: gateway)
     with begin() as session:
         cursor.begin_at(session, utc_now() - HOUR)
     return gateway

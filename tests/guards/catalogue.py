@@ -103,6 +103,16 @@ GUARDS: tuple[Guard, ...] = (
         ("tests/workers/test_sweeper.py",),
     ),
     Guard(
+        "reconciliation",
+        (Edit("billing/reconciliation/events.py", "            self._take(page.rows)\n", ""),),
+        ("tests/billing/test_reconciliation_events.py",),
+    ),
+    Guard(
+        "cursor overlap",
+        (Edit("billing/reconciliation/events.py", "OVERLAP = timedelta(minutes=10)", "OVERLAP = timedelta()"),),
+        ("tests/billing/test_reconciliation_events.py",),
+    ),
+    Guard(
         "derived Stripe key",
         (
             Edit(

@@ -32,6 +32,7 @@ EDGES = {
     "billing/ids.py": {UUID},  # the one that draws
     "billing/migrations/": {UUID},  # the installation's id
     "billing/retry.py": {CHANCE},  # jitter
+    "billing/chaos/": {CHANCE},  # all of it from one seed
     "billing/cli/": {UTC_NOW, MACHINE_NOW},
     "billing/local/": {SECRETS, EPOCH, CHANCE},  # ports and passwords of this machine
     "billing/sandbox/": {UTC_NOW, NOW, EPOCH, CHANCE, SECRETS, UUID},  # a world of its own

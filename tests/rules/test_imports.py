@@ -25,7 +25,7 @@ OUR_OWN = {
     "billing.sandbox": ("billing/sandbox/",),
     "billing.local": ("billing/local/", "billing/chaos/", "billing/cli/"),
     "billing.cli": ("billing/cli/",),
-    "billing.stripe_gateway": ("workers/", "billing/cli/reconcile.py"),
+    "billing.stripe_gateway": ("workers/", "billing/cli/desk.py"),
     "billing.purchases.lifecycle": (
         "billing/purchases/",
         "billing/refunds/",
