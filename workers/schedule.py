@@ -115,7 +115,13 @@ def beat_schedule(zone: ZoneInfo) -> dict[str, dict[str, Any]]:
             "task": entry.message.task,
             "schedule": entry.ticks.schedule(zone),
             "kwargs": entry.message.model_dump(mode="json"),
-            "options": {"queue": entry.message.queue, "expires": entry.stale_after.total_seconds()},
+            "options": {
+                "queue": entry.message.queue,
+                "expires": entry.stale_after.total_seconds(),
+                # Beat would write the worker's own limits into the message, where none of ours has any.
+                "time_limit": None,
+                "soft_time_limit": None,
+            },
         }
         for entry in ENTRIES
     }

@@ -26,7 +26,23 @@ class Client(Redis):
         return None
 
 
+class QoS(kombu_redis.QoS):
+    def ack(self, delivery_tag: str) -> None:
+        """Also where the broker did not hear it, a message that is over takes up no place any more.
+
+        Kombu frees the place once the broker has answered: a worker that lost the answers to as many messages as it may
+        hold would never ask for another.
+        """
+        try:
+            super().ack(delivery_tag)  # type: ignore[no-untyped-call]
+        except BaseException:
+            self._quick_ack(delivery_tag)  # type: ignore[attr-defined]
+            raise
+
+
 class Channel(kombu_redis.Channel):
+    QoS = QoS
+
     def _get_client(self) -> type[Redis]:
         return Client
 

@@ -39,7 +39,8 @@ DROP_ONE = text("""
 # The old one first: there is never a moment with two of them.
 CHOSEN = text("""
     SELECT stripe_payment_method_id FROM payment_method WHERE student_id = :student AND detached_at IS NULL
-    ORDER BY stripe_payment_method_id = :wanted DESC NULLS LAST, attached_at DESC, stripe_payment_method_id LIMIT 1
+    ORDER BY stripe_payment_method_id = :wanted DESC NULLS LAST, is_default DESC, attached_at, stripe_payment_method_id
+    LIMIT 1
 """)
 UNCHOOSE = text("""
     UPDATE payment_method SET is_default = false
@@ -126,7 +127,7 @@ def _drop_others(session: Session, student_id: int, kept: Collection[str], at: d
 
 
 def _choose(session: Session, student_id: int, wanted: str | None) -> None:
-    """What Stripe charges by default; where it has no word for that, the card that was saved last."""
+    """What Stripe charges by default; where it has no word for that, the card that was so far, or the first one."""
     chosen = session.execute(CHOSEN, {"student": student_id, "wanted": wanted}).scalar_one_or_none()
     if chosen is not None:
         session.execute(UNCHOOSE, {"student": student_id, "chosen": chosen})

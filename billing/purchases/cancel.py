@@ -71,8 +71,11 @@ class Cancellation:
     claim: work.Claim[Purchase]
 
     def pursue(self) -> Record:
-        purchase = self.claim.row
-        intent_id = purchase.payment_intent_id or ""
+        intent_id = self.claim.row.payment_intent_id or ""
+        if self.claim.row.deferrals:  # it may be done: Stripe repeats what it answered to the key, a 500 too
+            intent = self.desk.gateway.retrieve_intent(intent_id)
+            if intent.status == "canceled":
+                return self._answered(intent)
         try:
             intent = self.desk.gateway.cancel_intent(intent_id, self.key(CANCEL_INTENT))
         except InvalidRequestError:

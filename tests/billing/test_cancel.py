@@ -10,7 +10,7 @@ import pytest
 from billing import db, ledger
 from billing.db import Begin
 from billing.deployment import Deployment
-from billing.gateway import Intent, InvalidRequestError, StoredCall
+from billing.gateway import Intent, InvalidRequestError, OutcomeUnknownError, StoredCall
 from billing.ids import new_id
 from billing.messages import PreparePayment
 from billing.models import Purchase
@@ -183,3 +183,19 @@ def test_a_cancel_in_a_race_with_its_create_ends_cancelled(office: Office, wish:
         if isinstance(message, PreparePayment):
             prepare_payment(office.desk, message)
     assert office.load(purchase).state is P.CANCELLED
+
+
+def test_a_cancel_that_stripe_did_and_answered_with_an_error_is_seen_to_be_done(office: Office, wish: Wish) -> None:
+    """Stripe repeats what it answered to a key for a day: who only sends again would hear the error that long."""
+    purchase = office.buy()
+    office.work(purchase)
+    wish.of(purchase)
+    office.fail_with(unreachable())
+    office.work(purchase)
+    office.gateway.change("pi_1", status="canceled")
+    office.gateway.cancel_intent = _always_broken  # type: ignore[method-assign, assignment]
+    assert office.work(purchase).state is P.CANCELLED
+
+
+def _always_broken(_intent_id: str, _key: str) -> Intent:
+    raise OutcomeUnknownError

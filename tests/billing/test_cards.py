@@ -70,14 +70,15 @@ def test_a_card_that_is_gone_there_is_gone_here(home: Home) -> None:
     assert home.saved() == {second.id: True}
 
 
-def test_where_stripe_has_no_default_the_newest_card_is_it(home: Home) -> None:
-    """A browser that saves a card tells nobody that it is to be charged."""
-    home.save_card()
+def test_where_stripe_has_no_default_the_first_card_stays_it(home: Home) -> None:
+    """A browser that saves a card tells nobody that it is to be charged: nobody is to be charged by surprise."""
+    first = home.save_card()
     home.pass_time(1)
     home.gateway.now = home.desk.now
-    newest = home.save_card()
-    assert home.saved()[newest.id]
-    assert sum(home.saved().values()) == 1
+    second = home.save_card()
+    assert home.saved() == {first.id: True, second.id: False}
+    home.hear_of(CUSTOMER, home.customer_id)
+    assert home.saved() == {first.id: True, second.id: False}
 
 
 def test_the_default_moves_with_stripe(home: Home) -> None:
