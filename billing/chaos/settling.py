@@ -1,0 +1,57 @@
+"""Whether everything is settled: nothing wants work, here or at Stripe, and both sides of the money agree."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from billing.chaos.books import ListsUnreadableError, read_ours, read_stripe
+from billing.chaos.line import Line
+from billing.db import Begin
+from billing.errors import DatabaseUnavailableError
+from billing.work.waiting import due_by_kind
+
+# Put off is not done. A purchase that can be paid waits for its buyer for days, and a letter for its day.
+PUT_OFF = text("""
+    SELECT 'queued purchases' AS what, count(*) AS number FROM purchase WHERE state = 'queued'
+    UNION ALL SELECT 'wishes to cancel', count(*) FROM purchase
+        WHERE cancel_requested_at IS NOT NULL AND state IN ('pending', 'failed') AND due_at IS NOT NULL
+    UNION ALL SELECT 'events', count(*) FROM webhook_event WHERE due_at IS NOT NULL
+    UNION ALL SELECT 'refunds', count(*) FROM refund WHERE due_at IS NOT NULL
+    UNION ALL SELECT 'acts on hours', count(*) FROM consumption_act WHERE due_at IS NOT NULL
+    UNION ALL SELECT 'acts of staff', count(*) FROM staff_act WHERE due_at IS NOT NULL
+    UNION ALL SELECT 'marks', count(*) FROM stale_mark WHERE due_at IS NOT NULL
+    UNION ALL SELECT 'links', count(*) FROM student_link WHERE due_at IS NOT NULL
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    begin: Begin
+    control: Line
+    stripe: Line
+    """With the secret key."""
+
+    def unfinished(self) -> str | None:
+        """What is not settled, in words; None where all is."""
+        try:
+            return next(self._reasons(), None)
+        except DatabaseUnavailableError:
+            return "the database is away"
+        except ListsUnreadableError:
+            return "the sandbox is away"
+
+    def _reasons(self) -> Iterator[str]:
+        """The cheap questions first."""
+        yield from (f"{number} {kind} due" for kind, number in due_by_kind(self.begin).items())
+        with self.begin() as session:
+            rows = session.execute(PUT_OFF).all()
+        yield from (f"{row.number} {row.what}" for row in rows if row.number)
+        deliveries = self.control.ask("GET", "/deliveries")
+        if deliveries is None or deliveries.body["pending"]:
+            yield f"{deliveries.body['pending'] if deliveries else 'all'} deliveries"
+        stripe, ours = read_stripe(self.stripe), read_ours(self.begin)
+        if lost := ours.lost(stripe):
+            yield f"{len(lost)} paid and not credited"
+        if stripe.kept_cents != ours.kept_cents:
+            yield f"{stripe.kept_cents} cents at Stripe, {ours.kept_cents} here"
