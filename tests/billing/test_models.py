@@ -110,6 +110,8 @@ REST = (
     VALUES (gen_random_uuid(), 'du_1', '{PAID}', 7000, 'eur', 'fraudulent', 'needs_response', 'open', now())
     """,
     f"""
+    INSERT INTO payment_watch (id, asks, request_id, began_at, due_at, hint_at)
+        SELECT id, 0, 'r', now(), now(), now() FROM purchase WHERE state = 'pending' LIMIT 1;
     INSERT INTO stale_mark (subject, object_id, purchase_id, marks, request_id, marked_at, due_at, hint_at)
     VALUES ('refunds', 'pi_paid', '{PAID}', 1, 'request', now(), now(), now())
     """,
@@ -545,6 +547,10 @@ FORBIDDEN = {
         ("decided_once", "won at no time", changed("dispute", "state = 'won'")),
         ("decided_once", "decided before it was", changed("dispute", DECIDED)),
         ("disputestate", "an unknown state", changed("dispute", f"state = 'forgotten', {DECIDED}")),
+    ],
+    "payment_watch": [
+        *cases_of_open_work("payment_watch"),
+        ("asks_count", "asked about less than never", changed("payment_watch", "asks = -1")),
     ],
     "stale_mark": [
         *cases_of_open_work("stale_mark"),
