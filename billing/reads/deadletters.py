@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.deadletters.names import TABLES, LetterName
+from billing.reads.conditions import Conditions
 from billing.reads.lists import list_page
 from billing.reads.pages import Page, Slice
 
@@ -41,22 +42,15 @@ STATES = ("dead", "parked", "discarded")
 
 
 @dataclass(frozen=True, slots=True)
-class LetterFilter:
+class LetterFilter(Conditions):
     """What has to fit; None: anything. Of a digest the beginning is enough."""
 
+    conditions: ClassVar[Mapping[str, str]] = CONDITIONS
     kind: str | None = None
     error_class: str | None = None
     digest: str | None = None
     state: str | None = None
     before: datetime | None = None
-
-    @property
-    def condition(self) -> str:
-        return " AND ".join(CONDITIONS[name] for name in self.values) or "true"
-
-    @property
-    def values(self) -> dict[str, Any]:
-        return {name: value for name in CONDITIONS if (value := getattr(self, name)) is not None}
 
 
 ALL = LetterFilter()

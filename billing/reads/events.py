@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from billing.reads.conditions import Conditions
 from billing.reads.lists import list_page
 from billing.reads.pages import Page, Slice
 
@@ -46,23 +47,16 @@ CONDITIONS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class EventFilter:
+class EventFilter(Conditions):
     """What has to fit; None: anything. `until` is the last instant that counts, `before` the first that does not."""
 
+    conditions: ClassVar[Mapping[str, str]] = CONDITIONS
     state: str | None = None
     type: str | None = None
     since: datetime | None = None
     before: datetime | None = None
     until: datetime | None = None
     search: str | None = None
-
-    @property
-    def condition(self) -> str:
-        return " AND ".join(CONDITIONS[name] for name in self.values) or "true"
-
-    @property
-    def values(self) -> dict[str, Any]:
-        return {name: value for name in CONDITIONS if (value := getattr(self, name)) is not None}
 
 
 ALL = EventFilter()

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from billing.reads.conditions import Conditions
 from billing.reads.lists import list_page
 from billing.reads.pages import Page, Slice
 from billing.states import CaseState, FindingKind
@@ -37,20 +38,13 @@ CONDITIONS: Mapping[str, str] = {"state": "state = :state", "kind": "kind = :kin
 
 
 @dataclass(frozen=True, slots=True)
-class OpenFilter:
+class OpenFilter(Conditions):
     """What has to fit; None: anything. `kind` is of findings, `reason` of cases."""
 
+    conditions: ClassVar[Mapping[str, str]] = CONDITIONS
     state: CaseState | None = None
     kind: FindingKind | None = None
     reason: str | None = None
-
-    @property
-    def condition(self) -> str:
-        return " AND ".join(CONDITIONS[name] for name in self.values) or "true"
-
-    @property
-    def values(self) -> dict[str, Any]:
-        return {name: value for name in CONDITIONS if (value := getattr(self, name)) is not None}
 
 
 @dataclass(frozen=True, slots=True)
