@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from billing import ledger, students, work
+from billing import ledger, student_links, students, work
 from billing.accounts import decisions
 from billing.accounts import perform as account_acts
 from billing.consumptions import drain as hours
@@ -25,7 +25,6 @@ from billing.refunds import outcomes
 from billing.refunds import send as refunds
 from billing.staff import perform as staff
 from billing.stale import ask
-from billing import student_links
 from billing.webhooks import drain as events
 from billing.webhooks import settle as events_settled
 from tests.support.gateway import FakeGateway
