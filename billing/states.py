@@ -246,6 +246,11 @@ class StaffAction(StrEnum):
     DISCARD = "discard"
     CLOSE_FINDING = "close_finding"
     CLOSE_CASE = "close_case"
+    CREATE_PLAN = "create_plan"
+    EDIT_PLAN = "edit_plan"
+    """A new version of it."""
+    SET_PLANS = "set_plans"
+    """Whether and where they are shown: archived, featured, ordered."""
 
 
 class SweepTrigger(StrEnum):

@@ -32,3 +32,7 @@ def account_act_path(act_id: UUID) -> str:
 
 def refund_path(refund_id: UUID) -> str:
     return f"{PREFIX}admin/payments/refunds/{refund_id}/"
+
+
+def plan_path(plan_id: int) -> str:
+    return f"{PREFIX}admin/plans/{plan_id}/"

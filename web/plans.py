@@ -36,7 +36,7 @@ def plan_details(plan: PlanOnSale) -> dict[str, Any]:
     }
 
 
-def _listed(plan: PlanOnSale) -> dict[str, Any]:
+def plan_listed(plan: PlanOnSale) -> dict[str, Any]:
     return {
         **plan_details(plan),
         "plan_type_display": DISPLAY_NAMES[plan.plan_type],
@@ -77,7 +77,7 @@ class PlanRoutes:
         began = time.monotonic()
         try:
             plans = await self._door.ask(plans_on_sale)
-            self._body, self._read_at = orjson.dumps([_listed(plan) for plan in plans]), began
+            self._body, self._read_at = orjson.dumps([plan_listed(plan) for plan in plans]), began
         except TransientError:
             return
         finally:

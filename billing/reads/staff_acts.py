@@ -29,8 +29,10 @@ ONE = text(f"SELECT {COLUMNS} FROM staff_act WHERE id = :id")  # noqa: S608
 CONDITIONS: Mapping[str, str] = {
     "action": "action = :action",
     "actor": "actor = :actor",
-    # An act on many packages is about each of them.
-    "target": "(target = :target OR parameters -> 'transaction_ids' @> CAST(:transaction_id AS jsonb))",
+    # An act on many packages, or on many plans, is about each of them; so is the act that made a plan.
+    "target": """(target = :target OR parameters -> 'transaction_ids' @> CAST(:transaction_id AS jsonb)
+        OR (target = 'plans' AND (parameters -> 'plan_ids' @> CAST(:plan_id AS jsonb)
+            OR after -> 'plan_id' = CAST(:plan_id AS jsonb))))""",
     "is_done": "state = CASE WHEN :is_done THEN 'done' ELSE 'refused' END",
     "since": "requested_at >= :since",
     "until": "requested_at <= :until",
@@ -56,7 +58,13 @@ class ActFilter:
     @property
     def values(self) -> dict[str, Any]:
         given = {name: value for name in CONDITIONS if (value := getattr(self, name)) is not None}
-        return {**given, "transaction_id": _number_of(self.target)} if self.target else given
+        if not self.target:
+            return given
+        return {
+            **given,
+            "transaction_id": _number_of(self.target, "purchase"),
+            "plan_id": _number_of(self.target, "plan"),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +105,8 @@ async def find_act(connection: AsyncConnection, act_id: UUID) -> ActView | None:
     return None if row is None else ActView.of(row)
 
 
-def _number_of(target: str | None) -> str | None:
-    """Of a package its number, as JSON; an act that names no package has none, and null fits nothing."""
-    kind, _, number = (target or "").partition(":")
-    is_number = kind == "purchase" and number.isascii() and number.isdigit() and len(number) < 19
+def _number_of(target: str, noun: str) -> str | None:
+    """The number of this noun, as JSON; a target that names another has none, and null fits nothing."""
+    kind, _, number = target.partition(":")
+    is_number = kind == noun and number.isascii() and number.isdigit() and len(number) < 19
     return str(int(number)) if is_number else None

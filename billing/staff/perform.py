@@ -22,6 +22,7 @@ from billing.staff.effects import Context, Effect
 from billing.staff.extend import bulk_extend, extend
 from billing.staff.grants import correct, grant
 from billing.staff.invoices import name_invoice
+from billing.staff.plans import create_plan, edit_plan, set_plans
 from billing.staff.refunds import refund
 from billing.staff.sweeps import process_expired, take_back_sweep
 from billing.states import ActState, StaffAction
@@ -44,6 +45,9 @@ ACTIONS: Mapping[StaffAction, Action] = {
     StaffAction.DISCARD: discard,
     StaffAction.CLOSE_FINDING: close_finding,
     StaffAction.CLOSE_CASE: close_case,
+    StaffAction.CREATE_PLAN: create_plan,
+    StaffAction.EDIT_PLAN: edit_plan,
+    StaffAction.SET_PLANS: set_plans,
 }
 
 MESSAGE_LENGTH = 500

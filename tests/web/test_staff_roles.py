@@ -40,6 +40,14 @@ RULES = {
     ("POST", "admin/findings/{finding_id}/close/"): ADMIN,
     ("GET", "admin/cases/"): STAFF,
     ("POST", "admin/cases/{case_id}/close/"): ADMIN,
+    ("GET", "admin/system/health/"): STAFF,
+    ("GET", "admin/system/history/"): STAFF,
+    ("GET", "admin/plans/"): STAFF,
+    ("POST", "admin/plans/"): ADMIN,
+    ("GET", "admin/plans/{plan_id}/"): STAFF,
+    ("PATCH", "admin/plans/{plan_id}/"): ADMIN,
+    ("GET", "admin/plans/{plan_id}/preview/"): STAFF,
+    ("POST", "admin/plans/bulk/"): ADMIN,
 }
 ROLES = ("student", "guardian", "service", "staff", "admin")
 BODY = {
@@ -50,7 +58,16 @@ BODY = {
     "reason": "A test of who may.",
     "grace_hours": 8760,
     "note": "A test of who may.",
+    "name": "Nobody's Package",
+    "plan_type": "package",
+    "hours_included": "1.00",
+    "price_eur": "1.00",
+    "validity_days": 1,
+    "expected_version": 1,
+    "plan_ids": [999],
 }
+ONLY_THERE = {"admin/plans/bulk/": {"is_featured": False}}
+"""What would be wrong elsewhere."""
 
 
 def routes_of_staff(settings: Settings) -> set[tuple[str, str]]:
@@ -71,9 +88,10 @@ def test_every_route_of_staff_has_its_rule(settings: Settings) -> None:
 @pytest.mark.parametrize(("method", "path"), RULES)
 def test_only_whom_the_rule_names_comes_in(shared_client: TestClient, tokens: Tokens, method: str, path: str) -> None:
     ids = {name: new_id() for name in ("act_id", "refund_id", "dispute_id", "receipt_id", "finding_id")}
-    others = {"event_id": "evt_none", "kind": "webhook_event", "subject": 999, "case_id": 999}
+    others = {"event_id": "evt_none", "kind": "webhook_event", "subject": 999, "case_id": 999, "plan_id": 999}
     address = API + path.format(transaction_id=999, **ids, **others)
-    asked: dict[str, Any] = {"json": BODY} if method == "POST" else {"params": {"transaction_id": 999}}
+    body = {**BODY, **ONLY_THERE.get(path, {})}
+    asked: dict[str, Any] = {"json": body} if method in ("POST", "PATCH") else {"params": {"transaction_id": 999}}
 
     def status(headers: dict[str, str]) -> tuple[int, str]:
         answer = shared_client.request(method, address, headers=headers, **asked)

@@ -24,6 +24,8 @@ from web.openapi.parameters import told
 from web.openapi.receipts import RECEIPTS
 from web.openapi.staff import STAFF
 from web.openapi.staff_money import STAFF_MONEY
+from web.openapi.staff_plans import STAFF_PLANS
+from web.openapi.staff_system import STAFF_SYSTEM
 from web.openapi.staff_webhooks import STAFF_WEBHOOKS
 from web.paths import PREFIX
 from web.schemas import PurchaseBody
@@ -240,8 +242,9 @@ SYSTEM: Operations = {
     ("GET", "/metrics"): Operation(
         "readMetrics",
         "Figures for Prometheus",
-        "Of the whole service, the same from every door: work that waits and what gave up, by kind, and the last proof "
-        "of the ledger. For the machine itself, for the networks of METRICS_ALLOW and for the role `service`.",
+        "Of the whole service, the same from every door: work that waits and what gave up, by kind, how all of it "
+        "runs, and the last proof of the ledger. For the machine itself, for the networks of METRICS_ALLOW and for the "
+        "role `service`.",
         {200: Answer("The text format, version 0.0.4.", "text/plain", told())},
         (*TOKEN, "permission_denied"),
         "system",
@@ -275,6 +278,8 @@ OPERATIONS: Operations = {
     **HOURS,
     **STAFF,
     **STAFF_MONEY,
+    **STAFF_PLANS,
     **STAFF_WEBHOOKS,
+    **STAFF_SYSTEM,
     **SYSTEM,
 }

@@ -34,6 +34,8 @@ KINDS: Mapping[str, Kind] = {
     "no_subscription": Kind(404, "There is no subscription."),
     "student_unknown": Kind(404, "student: no such student is known"),
     "request_timeout": Kind(408, "The body did not arrive within 10 seconds."),
+    "plan_changed": Kind(409, "since version 1 there is version 2 (price_eur 140.00 → 150.00)"),
+    "plan_unchanged": Kind(409, "nothing of the plan would change"),
     "price_changed": Kind(409, "The price of this plan is not the one that was shown."),
     "topup_needs_a_package": Kind(409, "a subscription is bought by subscribing, and is no top-up"),
     "no_payment_method": Kind(409, "there is no default card to pay with"),

@@ -7,6 +7,8 @@ from pydantic import BaseModel
 
 from web.openapi import staff_answers as shapes
 from web.openapi.staff_money_examples import STAFF_MONEY_EXAMPLES
+from web.openapi.staff_plans_examples import STAFF_PLANS_EXAMPLES
+from web.openapi.staff_system_examples import STAFF_SYSTEM_EXAMPLES
 from web.openapi.staff_webhooks_examples import STAFF_WEBHOOKS_EXAMPLES
 from web.staff.bodies import BulkExtendBody, ExtendBody, ProcessExpiredBody
 
@@ -84,5 +86,7 @@ STAFF_EXAMPLES: Mapping[type[BaseModel], Mapping[str, Any]] = {
     shapes.StaffActRow: ACT,
     shapes.StaffActPage: _page(ACT),
     **STAFF_MONEY_EXAMPLES,
+    **STAFF_PLANS_EXAMPLES,
     **STAFF_WEBHOOKS_EXAMPLES,
+    **STAFF_SYSTEM_EXAMPLES,
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +32,7 @@ Shown = Callable[[ActView], Awaitable[Mapping[str, Any]]]
 
 Accept = Callable[[AsyncConnection, ActRequest], Awaitable[AcceptedAct]]
 
-STATUSES: Mapping[str, int] = {"not_found": 404}
+STATUSES: Mapping[str, int] = {"not_found": 404, "validation_error": 400}
 """Of refusals; every other one is about the state that something is in: 409."""
 
 
@@ -57,13 +58,23 @@ class StaffActs:
     def __init__(self, door: Door) -> None:
         self._door = door
 
-    async def ask(self, request: Request, who: Identity, wish: Wish, reason: str, shown: Shown) -> Response:
-        """The answer to a wish that was found good."""
-        accepted = await self.accept(request, who, wish, reason)
+    async def ask(
+        self,
+        request: Request,
+        who: Identity,
+        wish: Wish,
+        reason: str,
+        shown: Shown,
+        *,
+        accept: Accept = accept_act,
+        status: int = 200,
+    ) -> Response:
+        """The answer to a wish that was found good; `status` is that of what is done."""
+        accepted = await self.accept(request, who, wish, reason, accept)
         wait = wait_seconds(request)
         if wait is None:
             return marked(_later(accepted), accepted)
-        return marked(applied(await self._waited(request, accepted, wait, shown), wait), accepted)
+        return marked(applied(await self._waited(request, accepted, wait, shown, status), wait), accepted)
 
     async def accept(
         self, request: Request, who: Identity, wish: Wish, reason: str, accept: Accept = accept_act
@@ -91,7 +102,7 @@ class StaffActs:
             requested_at=utc_now(),
         )
 
-    async def _waited(self, request: Request, accepted: AcceptedAct, wait: int, shown: Shown) -> Response:
+    async def _waited(self, request: Request, accepted: AcceptedAct, wait: int, shown: Shown, status: int) -> Response:
         """Once it is committed, no trouble may keep the caller from knowing its id.
 
         Raises HttpError where the act was refused.
@@ -102,7 +113,7 @@ class StaffActs:
                 if act is not None and act.state is ActState.REFUSED:
                     raise refusal(act.error_type, act.error_message, wait)
                 if act is not None and act.state is ActState.DONE:
-                    return Json({"success": True, **await shown(act)})
+                    return Json({"success": True, **await shown(act)}, status)
         return _later(accepted)
 
     async def _read(self, act_id: UUID) -> ActView | None:
@@ -110,9 +121,12 @@ class StaffActs:
 
 
 def refusal(error_type: str | None, message: str | None, wait: int) -> HttpError:
-    word = error_type or ""
-    told = {"Preference-Applied": f"wait={wait}"}
-    return HttpError(STATUSES.get(word, 409), word, message or "It was refused.", headers=told)
+    """Of a wrong field its path stands before the complaint."""
+    word, words = error_type or "", message or "It was refused."
+    status, told = STATUSES.get(word, 409), {"Preference-Applied": f"wait={wait}"}
+    path, is_field, complaint = words.partition(": ")
+    field_errors = {path: [complaint]} if is_field and status == HTTPStatus.BAD_REQUEST else None
+    return HttpError(status, word, words, field_errors=field_errors, headers=told)
 
 
 def _later(accepted: AcceptedAct) -> Response:

@@ -13,6 +13,7 @@ from web.staff.expiry import StaffExpiryRoutes
 from web.staff.findings import FindingRoutes
 from web.staff.invoices import StaffInvoiceRoutes
 from web.staff.packages import StaffPackageRoutes
+from web.staff.plans import StaffPlanRoutes
 from web.staff.refunds import StaffRefundRoutes
 from web.staff.webhooks import StaffWebhookRoutes
 
@@ -34,7 +35,18 @@ def staff_routes(door: Door) -> Iterator[Route]:
         yield Route(f"{prefix}admin/payments/disputes/", disputes.listed)
         yield Route(f"{prefix}admin/payments/disputes/{{dispute_id:uuid}}/", disputes.shown)
         yield Route(f"{prefix}admin/receipts/{{receipt_id:uuid}}/invoice/", invoices.name, methods=["POST"])
+    yield from plan_routes(door)
     yield from recovery_routes(door)
+
+
+def plan_routes(door: Door) -> Iterator[Route]:
+    """What is for sale."""
+    plans = StaffPlanRoutes(door)
+    for prefix in reversed(PREFIXES):
+        yield Route(f"{prefix}admin/plans/", plans.all_of_them, methods=["GET", "POST"])
+        yield Route(f"{prefix}admin/plans/bulk/", plans.bulk, methods=["POST"])
+        yield Route(f"{prefix}admin/plans/{{plan_id}}/", plans.one_of_them, methods=["GET", "PATCH"])
+        yield Route(f"{prefix}admin/plans/{{plan_id}}/preview/", plans.preview)
 
 
 def recovery_routes(door: Door) -> Iterator[Route]:

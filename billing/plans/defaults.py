@@ -1,39 +1,16 @@
-"""Which plans are for sale, at what price, for how many minutes."""
+"""The plans with which an installation begins."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 
-from sqlalchemy import RowMapping
 from sqlmodel import Session, select
 
 from billing.db import Begin
 from billing.models import PricingPlan, PricingPlanVersion
+from billing.plans.versions import lock_plans
 from billing.states import PlanType
-
-
-@dataclass(frozen=True, slots=True)
-class PlanOnSale:
-    """The facts of one version of a plan, as a buyer sees them and a purchase keeps them."""
-
-    plan_id: int
-    version_id: int
-    name: str
-    description: str
-    plan_type: PlanType
-    minutes: int
-    price_cents: int
-    currency: str
-    validity_days: int | None
-    display_order: int
-    is_featured: bool
-
-    @classmethod
-    def of(cls, row: RowMapping) -> "PlanOnSale":
-        """From a row with the columns of the view `plan_facts`."""
-        facts: dict[str, Any] = {name: row[name] for name in cls.__slots__}
-        return cls(**{**facts, "plan_type": PlanType(facts["plan_type"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +41,7 @@ def load_defaults(begin: Begin, *, force: bool, now: datetime) -> list[str]:
     A plan that is there is left as it is, however it was edited. Returns the codes that were added.
     """
     with begin() as session:
-        session.connection().exec_driver_sql("LOCK TABLE pricing_plan IN SHARE ROW EXCLUSIVE MODE")
+        lock_plans(session)
         present = set(session.exec(select(PricingPlan.code)))
         if present and not force:
             return []
