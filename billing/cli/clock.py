@@ -25,7 +25,7 @@ import typer
 
 from billing import clock as business
 from billing.cli.database import connected
-from billing.cli.passing import PASSING, Daily
+from billing.cli.passing import PASSING, Daily, hint_at_once
 from billing.cli.sandbox import Sandbox
 from billing.clock import FURTHEST, Offset, machine_now
 from billing.config import Settings
@@ -133,10 +133,15 @@ class Journey:
             there = min(goal, here + self._seconds_to_next_stop())
             self.moved.move_to(there)
             self.settle()
-            for daily in self.passing:
-                daily(self.moved.now)
-            self.settle()
+            self.pass_here()
             yield there - here
+
+    def pass_here(self) -> None:
+        """What beat would have done by now, and what workers make of it."""
+        for daily in self.passing:
+            daily(self.moved.now)
+        hint_at_once(self.begin)
+        self.settle()
 
     def _seconds_to_next_stop(self) -> int:
         now, next_at = self.moved.now, self.moved.asked()["next_at"]

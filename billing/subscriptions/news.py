@@ -64,8 +64,8 @@ def _note(session: Session, event: StripeEvent, news: SubscriptionNews, context:
     purchase_id = _begun_by(session, news.subscription_id)
     if purchase_id is None:
         purchase_id = marked_subject(context.deployment.installation, news.mark)
-        if purchase_id is not None and session.get(Purchase, purchase_id) is None:
-            return Outcome.WAIT
+    if purchase_id is not None and not _is_kept(session, purchase_id):
+        return Outcome.WAIT
     if purchase_id is None and not _is_customer_of_ours(session, news.customer_id):
         return Outcome.FOREIGN
     _mark(session, StaleKind.SUBSCRIPTION, news.subscription_id, event, context, purchase_id=purchase_id)
@@ -89,6 +89,12 @@ def _begun_by(session: Session, subscription_id: str) -> UUID | None:
     """The purchase that began a subscription which we know."""
     begun = select(Purchase.id).join(Subscription).where(Subscription.stripe_subscription_id == subscription_id)
     return session.exec(begun.where(Purchase.channel == PurchaseChannel.CHECKOUT)).first()
+
+
+def _is_kept(session: Session, purchase_id: UUID) -> bool:
+    """Locked as a new mark's reference locks it, and before the mark: whoever has the purchase may mark it himself."""
+    kept = select(Purchase.id).where(Purchase.id == purchase_id)
+    return session.exec(kept.with_for_update(read=True, key_share=True)).first() is not None
 
 
 def _is_customer_of_ours(session: Session, customer_id: str | None) -> bool:

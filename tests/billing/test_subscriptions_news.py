@@ -1,17 +1,21 @@
 """Events of subscriptions, invoices, cards and customers only say whom to ask about, and only where they are ours."""
 
+import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from billing.db import Begin
 from billing.deployment import MARK, Deployment
 from billing.ids import installation_mark, new_id
-from billing.models import PaymentMethod
+from billing.models import PaymentMethod, Purchase
 from billing.secrets import Vault
-from billing.states import PurchaseState
+from billing.stale.marks import mark
+from billing.states import PurchaseState, StaleKind
+from tests.support.stack import eventually
 from tests.support.subscribers import (
     Subscribed,
     Subscribers,
@@ -204,3 +208,21 @@ def test_cards_and_customers_of_others_are_foreign(
     subscribers.customer()
     assert (subscribers.hear(kind, subject), subscribers.marks()) == ("foreign", [])
     assert subscribers.gateway.looks == 0
+
+
+def test_an_event_waits_for_whoever_has_the_purchase_before_it_marks(subscribers: Subscribers) -> None:
+    """The event of a subscription comes while its answer is recorded: neither waits for the other in a circle."""
+    one = subscribers.ask_to_begin()
+    body = subscription_news(subscribers, one)
+    hearing = threading.Thread(target=subscribers.hear, args=("customer.subscription.created", body))
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with subscribers.desk.begin() as session:
+        session.get_one(Purchase, one.purchase_id, with_for_update=True)
+        hearing.start()
+        with subscribers.desk.begin() as looking:
+            eventually(lambda: looking.execute(text(waiting)).scalar_one() == 1, 10)
+        session.execute(text("SET LOCAL lock_timeout = '500ms'"))
+        kind, ours, now = StaleKind.SUBSCRIPTION, one.purchase_id, subscribers.desk.now
+        mark(session, kind, one.stripe_id, purchase_id=ours, request_id="request-of-a-test", at=now)
+    hearing.join()
+    assert subscribers.marks() == [("subscription", one.stripe_id, 2, one.purchase_id, True)]

@@ -11,6 +11,7 @@ import pytest
 
 from billing.ids import new_id
 from billing.messages import SendNotification, WarnStudents
+from billing.ticks import DailyAt
 from tests.support.database import TEMPLATE
 from tests.support.factories import add_student
 from tests.support.notes import note_low
@@ -18,7 +19,7 @@ from tests.support.records import DAY, bought, credited
 from tests.support.servers import RunningPostgres, RunningValkey
 from tests.support.stack import Stack, eventually, running_stack
 from workers.hints import Publisher
-from workers.schedule import BY_KIND, DailyAt
+from workers.schedule import BY_KIND
 
 
 @pytest.fixture(scope="module")
