@@ -1,15 +1,18 @@
 """The door put together: routes under both prefixes, and what lives as long as the process."""
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from starlette.routing import Route, Router
+from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp
 
 from billing.config import Settings
 from web.accounts.routes import account_routes
+from web.admin.shell import ADDRESS, NAME
+from web.admin.site import AdminSite
 from web.balances import BalanceRoutes
 from web.bookings import BookingRoutes
 from web.door import Door
@@ -19,11 +22,13 @@ from web.histories import HistoryRoutes
 from web.hour_consumptions import HourRoutes
 from web.metrics import MetricsRoutes
 from web.openapi.routes import DocumentRoutes
+from web.operations.routes import operations_routes
 from web.paths import PREFIXES
 from web.plans import PlanRoutes
 from web.purchases import PurchaseRoutes
 from web.receipts import receipt_routes
 from web.shutdown import told_of_the_end
+from web.site.routes import site_routes
 from web.staff.routes import staff_routes
 from web.streams import PurchaseEvents
 from web.stripe_config import StripeConfigRoutes
@@ -35,6 +40,7 @@ RARELY = (10_000, 50, 1_000)
 
 def create_app(settings: Settings) -> ASGIApp:
     door = Door(settings)
+    admin = AdminSite(door)
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
@@ -46,8 +52,10 @@ def create_app(settings: Settings) -> ASGIApp:
         with told_of_the_end(door.end):
             yield
         await door.close()
+        await asyncio.to_thread(admin.close)
 
-    return Edge(Router(list(_routes(door)), redirect_slashes=False, lifespan=lifespan), settings)
+    others = Router([Mount(ADDRESS, admin.app, name=NAME)])
+    return Edge(Router(list(_routes(door)), redirect_slashes=False, default=others, lifespan=lifespan), settings)
 
 
 def _routes(door: Door) -> Iterator[Route]:
@@ -78,6 +86,7 @@ def _routes(door: Door) -> Iterator[Route]:
         yield Route(f"{prefix}student-balance/check-booking/", bookings.check)
         yield Route(f"{prefix}stripe/config/", stripe_config.config)
     yield from staff_routes(door)
+    yield from operations_routes(door)
     yield from receipt_routes(door)
     yield from account_routes(door, purchases)
     yield Route("/api/finances/openapi.json", document.document)
@@ -85,3 +94,4 @@ def _routes(door: Door) -> Iterator[Route]:
     yield Route("/healthz", health.live)
     yield Route("/readyz", health.ready)
     yield Route("/metrics", MetricsRoutes(door).metrics)
+    yield from site_routes(door)

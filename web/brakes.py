@@ -13,19 +13,27 @@ class BrakeFigures:
         self._limits = Limits.of(settings)
         self._brakes = SharedBrakes(settings.redis_url, self._limits)
 
-    async def gauges(self) -> list[Gauge]:
-        """Nothing where Valkey is away: then each worker brakes by itself, and nobody knows how all of them do."""
+    async def view(self) -> BrakesView | None:
+        """None where Valkey is away: then each worker brakes by itself, and nobody knows how all of them do."""
         try:
-            view = await asyncio.to_thread(self._brakes.view)
+            return await asyncio.to_thread(self._brakes.view)
         except BrakesAwayError:
-            return []
-        return [*_gauges_of(view, self._limits)]
+            return None
+
+    async def gauges(self) -> list[Gauge]:
+        view = await self.view()
+        return [] if view is None else [*_gauges_of(view, self.calls_per_second(view))]
+
+    def calls_per_second(self, view: BrakesView) -> float:
+        """How fast Stripe may be called now."""
+        return self._limits.all_calls.per_second * view.rate_share
 
 
-def _gauges_of(view: BrakesView, limits: Limits) -> Iterator[Gauge]:
+def _gauges_of(view: BrakesView, rate: float) -> Iterator[Gauge]:
     """What is recent is of the last twenty seconds."""
-    rate = limits.all_calls.per_second * view.rate_share
-    yield gauge("billing_stripe_paused_seconds", "For how long nothing is sent to Stripe; 0: it is.", _paused(view))
+    yield gauge(
+        "billing_stripe_paused_seconds", "For how long nothing is sent to Stripe; 0: it is.", paused_seconds(view)
+    )
     yield gauge("billing_stripe_recent_calls", "Calls to Stripe whose outcome is known.", view.calls)
     yield gauge("billing_stripe_failing_share", "How many of the recent calls Stripe failed.", view.failing_share)
     yield gauge("billing_stripe_calls_per_second", "How fast Stripe may be called now.", rate)
@@ -33,6 +41,6 @@ def _gauges_of(view: BrakesView, limits: Limits) -> Iterator[Gauge]:
     yield gauge_by("lane", "billing_stripe_recent_put_off", "Calls that found none in time.", view.put_off)
 
 
-def _paused(view: BrakesView) -> float:
+def paused_seconds(view: BrakesView) -> float:
     """Never 0 in a pause, however young it is."""
     return max(view.paused_seconds, 0.001) if view.is_paused else 0.0

@@ -15,6 +15,7 @@ from web.brakes import BrakeFigures
 from web.door import Door
 from web.exposition import MEDIA_TYPE, Gauge, exposed, gauge, gauge_by
 from web.insiders import insiders_only
+from web.operations.gauges import operation_gauges
 
 NEVER_KEPT = {"Cache-Control": "no-store"}
 
@@ -26,8 +27,10 @@ class MetricsRoutes:
 
     async def metrics(self, request: Request) -> Response:
         await insiders_only(request, self._door)
-        measured, of_brakes = await asyncio.gather(self._door.ask(measure), self._brakes.gauges())
-        gauges = [*gauges_of(measured, now=utc_now()), *of_brakes]
+        now, zone = utc_now(), self._door.settings.zone
+        reading = self._door.ask(lambda connection: measure(connection, zone, now=now))
+        measured, of_brakes = await asyncio.gather(reading, self._brakes.gauges())
+        gauges = [*gauges_of(measured, now=now), *of_brakes]
         return Response(exposed(gauges), headers=NEVER_KEPT, media_type=MEDIA_TYPE)
 
 
@@ -37,6 +40,7 @@ def gauges_of(measured: Measured, *, now: datetime) -> Iterator[Gauge]:
         yield from _of_audit(measured.audit, now)
     yield from _of_work(measured.work)
     yield from _of_reconciliation(measured.reconciliation, now)
+    yield from operation_gauges(measured.operations)
 
 
 def _of_audit(audit: AuditView, now: datetime) -> Iterator[Gauge]:
@@ -61,8 +65,10 @@ def _of_reconciliation(standing: StandingView, now: datetime) -> Iterator[Gauge]
 
 def _of_work(work: Sequence[WorkView]) -> Iterator[Gauge]:
     waiting = {one.kind: one.waiting for one in work if one.waiting is not None}
+    held = {one.kind: one.held for one in work if one.held is not None}
     overdue = {one.kind: one.overdue_seconds for one in work if one.overdue_seconds is not None}
     dead = {one.kind: one.dead_letters for one in work}
     yield gauge_by("kind", "billing_open_work", "Rows that want a worker, now or later.", waiting)
+    yield gauge_by("kind", "billing_work_in_hand", "Rows that a worker has in hand.", held)
     yield gauge_by("kind", "billing_overdue_seconds", "For how long the row that waits longest has been due.", overdue)
     yield gauge_by("kind", "billing_dead_letters", "What gave up and waits for a person.", dead)

@@ -1,5 +1,6 @@
 """The Celery app of workers and beat: `celery -A workers.app worker -Q …`, `celery -A workers.app beat`."""
 
+import signal
 import sys
 import warnings
 from typing import Any
@@ -68,7 +69,12 @@ def prepare_runtime(sender: Any, **_: Any) -> None:
 
 @signals.worker_process_init.connect
 def warm_up(**_: Any) -> None:
-    """Connect before the first message; where the database is away the first task tries again."""
+    """Connect before the first message; where the database is away the first task tries again.
+
+    Service managers tell every process of a group to stop. The main one decides: a child that ended at once would leave
+    the rows in its hands to their leases.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         runtime.current()
     except TransientError as error:
@@ -82,7 +88,7 @@ def let_go(**_: Any) -> None:
 
 @signals.worker_ready.connect
 def say_ready(sender: Any, **_: Any) -> None:
-    sweeper.start()
+    sweeper.start(sender.hostname)
     log.info("worker_ready", worker=sender.hostname, queues=sorted(app.amqp.queues.consume_from))
 
 

@@ -1,36 +1,15 @@
 """A tick of beat once in each local day, whatever the clocks of its zone do that night."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from celery.schedules import BaseSchedule, schedstate
 
-DAY = timedelta(days=1)
+from billing.ticks import DAY, next_after
+
 MADE_UP_WITHIN = DAY * 2 / 5
 """A scheduler that comes back later than this waits for the next tick: what was missed is the hourly sweep's."""
-
-
-def instant(day: date, at: time, zone: ZoneInfo) -> datetime:
-    """In UTC. A time that a clock change leaves out is taken as if it had come later, one that comes twice at first.
-
-    That is what `fold=0` means of a local time (PEP 495), so each day has exactly one such instant.
-    """
-    return datetime.combine(day, at, zone).astimezone(UTC)
-
-
-def nearest(now: datetime, at: time, zone: ZoneInfo) -> datetime:
-    return min(_around(now, at, zone), key=lambda tick: abs(tick - now))
-
-
-def next_after(moment: datetime, at: time, zone: ZoneInfo) -> datetime:
-    return min(tick for tick in _around(moment, at, zone) if tick > moment)
-
-
-def _around(moment: datetime, at: time, zone: ZoneInfo) -> list[datetime]:
-    """Two days on either side: a zone that skips a whole day has no tick on it."""
-    today = moment.astimezone(zone).date()
-    return [instant(today + days * DAY, at, zone) for days in (-2, -1, 0, 1, 2)]
 
 
 class Daily(BaseSchedule):

@@ -4,9 +4,10 @@ A tick is a hint like any other, so two schedulers, a restarted one and a late m
 the tick's slot by a unique row before it begins.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
-from typing import Any, ClassVar, Protocol
+from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from celery.schedules import BaseSchedule, crontab
@@ -15,62 +16,19 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
 from billing.db import Begin
-from billing.messages import (
-    AuditBalances,
-    CloseAbandoned,
-    CompareLedgers,
-    DropOldRows,
-    LapseHolds,
-    Message,
-    ReadEvents,
-    StartLateSweep,
-    StartNightlySweep,
-    WarnStudents,
-    WatchDisputes,
-)
+from billing.messages import Message
 from billing.models import BeatSlot
-from workers.nights import Daily, nearest
+from billing.ticks import TICKS, DailyAt, Ticks
+from workers.nights import Daily
 
 KEPT = timedelta(days=30)
-A_MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
-
-
-class Ticks(Protocol):
-    @property
-    def every(self) -> timedelta: ...
-
-    def schedule(self, zone: ZoneInfo) -> BaseSchedule: ...
-
-    def slot(self, now: datetime, zone: ZoneInfo) -> datetime:
-        """The tick nearest to now: a worker's clock may be a little before beat's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Every:
-    """Counted from a Monday's midnight UTC, whatever clocks do; `crontab` ticks once in each `every`."""
-
-    every: timedelta
-    crontab: crontab
-
-    def schedule(self, _zone: ZoneInfo) -> BaseSchedule:
-        return self.crontab
-
-    def slot(self, now: datetime, _zone: ZoneInfo) -> datetime:
-        return A_MONDAY + round((now - A_MONDAY) / self.every) * self.every
-
-
-@dataclass(frozen=True, slots=True)
-class DailyAt:
-    """Once in each day of the business, at a time of its clock."""
-
-    at: time
-    every: ClassVar[timedelta] = timedelta(days=1)
-
-    def schedule(self, zone: ZoneInfo) -> BaseSchedule:
-        return Daily(self.at, zone)
-
-    def slot(self, now: datetime, zone: ZoneInfo) -> datetime:
-        return nearest(now, self.at, zone)
+CRONTABS: Mapping[timedelta, crontab] = {
+    timedelta(minutes=1): crontab(),
+    timedelta(minutes=15): crontab(minute="*/15"),
+    timedelta(hours=1): crontab(minute="0"),
+    timedelta(weeks=1): crontab(minute="0", hour="0", day_of_week="1"),
+}
+"""Each ticks once in its period, when that begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +49,11 @@ class Entry:
         """Below half of the period, so that no late tick is taken for the next one."""
         return self.every * 2 / 5
 
+    def schedule(self, zone: ZoneInfo) -> BaseSchedule:
+        return Daily(self.ticks.at, zone) if isinstance(self.ticks, DailyAt) else CRONTABS[self.every]
 
-ENTRIES = (
-    Entry(AuditBalances(), Every(timedelta(minutes=15), crontab(minute="*/15"))),
-    Entry(LapseHolds(), Every(timedelta(minutes=15), crontab(minute="*/15"))),
-    Entry(StartNightlySweep(), DailyAt(time(2, 30))),
-    Entry(StartLateSweep(), Every(timedelta(hours=1), crontab(minute="0"))),
-    Entry(WarnStudents(), DailyAt(time(9))),
-    Entry(CloseAbandoned(), Every(timedelta(hours=1), crontab(minute="0"))),
-    Entry(WatchDisputes(), DailyAt(time(8))),
-    Entry(ReadEvents(), Every(timedelta(minutes=1), crontab())),
-    Entry(CompareLedgers(), DailyAt(time(3, 30))),
-    Entry(DropOldRows(), Every(timedelta(weeks=1), crontab(minute="0", hour="0", day_of_week="1"))),
-)
 
+ENTRIES = tuple(Entry(kind(), ticks) for kind, ticks in TICKS.items())
 BY_KIND = {type(entry.message): entry for entry in ENTRIES}
 
 
@@ -113,7 +62,7 @@ def beat_schedule(zone: ZoneInfo) -> dict[str, dict[str, Any]]:
     return {
         entry.name: {
             "task": entry.message.task,
-            "schedule": entry.ticks.schedule(zone),
+            "schedule": entry.schedule(zone),
             "kwargs": entry.message.model_dump(mode="json"),
             "options": {
                 "queue": entry.message.queue,

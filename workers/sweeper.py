@@ -29,8 +29,11 @@ class Sweeper:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
         self._trouble: str | None = None
+        self._worker = ""
 
-    def start(self) -> None:
+    def start(self, worker: str) -> None:
+        """Its sessions tell the database whose they are: that is how a worker is seen (billing/reads/operations)."""
+        self._worker = worker
         self._thread.start()
 
     def stop(self) -> None:
@@ -41,7 +44,7 @@ class Sweeper:
 
     def _run(self) -> None:
         publisher = Publisher(self._settings)
-        engine = db.connect(self._settings.database_url, "sweeper", pool_size=1)
+        engine = db.connect(self._settings.database_url, f"sweeper {self._worker}", pool_size=1)
         begin: Begin = partial(db.begin, engine)
         try:
             while not self._stopped.wait(EVERY_SECONDS * random.uniform(0.8, 1.2)):  # noqa: S311  # spreads sweepers

@@ -34,7 +34,7 @@ class QoS(kombu_redis.QoS):
         hold would never ask for another.
         """
         try:
-            super().ack(delivery_tag)  # type: ignore[no-untyped-call]
+            super().ack(delivery_tag)
         except BaseException:
             self._quick_ack(delivery_tag)  # type: ignore[attr-defined]
             raise

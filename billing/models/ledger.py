@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, SmallInteger, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from billing.models.columns import Instant, values_of
+from billing.models.columns import Instant, by_time, values_of
 from billing.states import EntryKind, LotOrigin
 
 PARTS = ("left", "consumed", "expired", "refunded", "frozen", "held")
@@ -80,6 +80,7 @@ class HourEntry(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("source"),
         Index("ix_hour_entry_student", "student_id", "id"),
+        by_time("ix_hour_entry_at", "at"),
         Index("ix_hour_entry_consumption", "consumption_id", postgresql_where=text("consumption_id IS NOT NULL")),
         Index("ix_hour_entry_sweep_run", "sweep_run_id", "id", postgresql_where=text("sweep_run_id IS NOT NULL")),
         CheckConstraint("minutes <> 0", name="minutes_not_zero"),

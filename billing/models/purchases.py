@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, SmallIntege
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from billing.models.columns import Instant, OpenWork, listed, open_work_constraints, values_of
+from billing.models.columns import Instant, OpenWork, by_time, listed, open_work_constraints, values_of
 from billing.states import SETTLED, CallState, PlanType, PurchaseChannel, PurchaseState, Step
 
 
@@ -22,6 +22,7 @@ class Purchase(OpenWork, table=True):
         UniqueConstraint("stripe_invoice_id"),
         Index("ix_purchase_student", "student_id", "transaction_id", postgresql_include=["caller_sub", "paid_at"]),
         Index("ix_purchase_caller", "caller_sub", "transaction_id", postgresql_where=text("caller_sub IS NOT NULL")),
+        by_time("ix_purchase_accepted", "accepted_at"),
         Index("ix_purchase_unpaid", "accepted_at", postgresql_where=text("state IN ('pending', 'failed')")),
         CheckConstraint("(idempotency_key IS NULL) = (body_hash IS NULL)", name="key_has_body"),
         CheckConstraint("price_cents > 0", name="price_positive"),
@@ -131,7 +132,10 @@ class PurchaseTransition(SQLModel, table=True):
     """A step of a purchase's timeline, with the state it left behind and what caused it."""
 
     __tablename__ = "purchase_transition"
-    __table_args__ = (Index("ix_purchase_transition_purchase", "purchase_id", "id"),)
+    __table_args__ = (
+        Index("ix_purchase_transition_purchase", "purchase_id", "id"),
+        by_time("ix_purchase_transition_at", "at"),
+    )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity()])
     purchase_id: UUID = Field(foreign_key="purchase.id")

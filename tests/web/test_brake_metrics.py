@@ -62,5 +62,5 @@ def test_without_valkey_the_other_figures_are_told_all_the_same(settings: Settin
             assert time.monotonic() - began < 2
             server.thaw()
     assert answer.status_code == 200
-    assert "billing_stripe" not in answer.text
+    assert "billing_stripe_recent_calls" not in answer.text
     assert "billing_open_work" in answer.text

@@ -8,16 +8,18 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from billing import ledger
+from billing import db, ledger
 from billing.clock import utc_now
 from billing.config import Settings
 from billing.db import Begin
 from billing.failures import UnreadableFacts, record_unreadable
-from billing.models import ReconciliationRun
+from billing.ids import new_id
+from billing.models import BeatSlot, Dispute, Purchase, ReconciliationRun, StaffCase
+from billing.reads.operations import JOBS
 from billing.reconciliation import cursor, findings
-from billing.states import FindingKind, ReconciliationScope
+from billing.states import DisputeState, FindingKind, Outcome, PurchaseState, ReconciliationScope
 from billing.work.kinds import OPEN_KINDS
-from tests.support.factories import add_event, add_purchase, add_student
+from tests.support.factories import add_event, add_purchase, add_student, event_body
 from tests.support.records import bought
 from tests.support.statements import counted
 from tests.web.support import Tokens
@@ -49,9 +51,13 @@ def parsed(written: str) -> dict[str, float]:
     return values
 
 
-def by_kind(values: Mapping[str, float], name: str) -> dict[str, float]:
-    found = (re.fullmatch(rf'{name}{{kind="(.*)"}}', sample) for sample in values)
+def by(values: Mapping[str, float], label: str, name: str) -> dict[str, float]:
+    found = (re.fullmatch(rf'{name}{{{label}="(.*)"}}', sample) for sample in values)
     return {match[1]: values[match[0]] for match in found if match}
+
+
+def by_kind(values: Mapping[str, float], name: str) -> dict[str, float]:
+    return by(values, "kind", name)
 
 
 def measured(settings: Settings) -> dict[str, float]:
@@ -98,8 +104,15 @@ def test_a_service_at_rest_has_every_kind_at_zero(settings: Settings) -> None:
     assert by_kind(values, "billing_dead_letters") == {**NOTHING, "message": 0}
     assert by_kind(values, "billing_open_findings") == dict.fromkeys(FindingKind, 0)
     assert values["billing_stripe_events_by_list"] == 0
+    outcomes = {outcome.value for outcome in Outcome} | {"undecided"}
+    assert by(values, "outcome", "billing_events_last_hour") == dict.fromkeys(outcomes, 0)
+    assert by(values, "state", "billing_purchases_last_day") == dict.fromkeys(PurchaseState, 0)
+    assert by(values, "task", "billing_scheduled_period_seconds").keys() == JOBS.keys()
+    alone = ("billing_workers", "billing_open_cases", "billing_open_disputes", "billing_disputes_due")
+    assert {values[name] for name in alone} == {0}
     ours = [name for name in values if not name.startswith("billing_stripe_")]
-    assert len(ours) == 3 * len(OPEN_KINDS) + 1 + len(FindingKind)
+    kinds = 4 * len(OPEN_KINDS) + 1 + len(FindingKind) + len(Outcome) + 1 + len(PurchaseState) + len(JOBS)
+    assert len(ours) == kinds + len(alone)
 
 
 def test_work_that_waits_is_counted_by_kind(settings: Settings, begin: Begin) -> None:
@@ -181,6 +194,82 @@ def test_open_findings_are_counted_by_kind(settings: Settings, begin: Begin) -> 
     counted_kinds = by_kind(measured(settings), "billing_open_findings")
     assert {kind for kind, number in counted_kinds.items() if number} == {"amount", "unpaid_here"}
     assert counted_kinds["amount"] == 1
+
+
+def test_events_of_the_last_hour_are_counted_with_what_they_took(settings: Settings, begin: Begin) -> None:
+    """An alarm of a slow hour ends with it, whatever comes in afterwards."""
+    now = utc_now()
+    for minutes in (1, 2, 3, 90):
+        add_event(begin, event_body("any", {}, at=now), at=now - timedelta(minutes=minutes))
+    settled = "UPDATE webhook_event SET due_at = NULL, hint_at = NULL, state = 'ignored', outcome = 'unhandled'"
+    with begin() as session:
+        session.execute(text(f"{settled}, processed_at = received_at + id * interval '10 s' WHERE id IN (1, 2, 4)"))
+    values = measured(settings)
+    outcomes = by(values, "outcome", "billing_events_last_hour")
+    assert {outcome: number for outcome, number in outcomes.items() if number} == {"unhandled": 2, "undecided": 1}
+    lags = by(values, "quantile", "billing_webhook_lag_seconds")
+    assert lags == {"0.5": pytest.approx(15), "0.95": pytest.approx(19.5)}
+
+
+def test_purchases_of_the_last_day_are_counted_by_state(settings: Settings, begin: Begin) -> None:
+    """That none completes any more is seen, though nothing complains."""
+    now, ana = utc_now(), add_student(begin, at=utc_now())
+    add_purchase(begin, at=now)
+    for hours, state in ((1, PurchaseState.PENDING), (23, PurchaseState.COMPLETED), (25, PurchaseState.COMPLETED)):
+        add_purchase(begin, at=now - timedelta(hours=hours), state=state, student_id=ana)
+    counts = by(measured(settings), "state", "billing_purchases_last_day")
+    assert {state: number for state, number in counts.items() if number} == {"queued": 1, "pending": 1, "completed": 1}
+
+
+def test_a_scheduler_that_is_gone_is_seen_by_the_age_of_its_ticks(settings: Settings, begin: Begin) -> None:
+    """Nothing fails when beat dies: it is only that nothing happens any more."""
+    job = "billing.ledger.audit"
+    for minutes in (50, 20):
+        with begin() as session:
+            session.add(BeatSlot(entry=job, slot=utc_now() - timedelta(minutes=minutes)))
+    values = measured(settings)
+    assert by(values, "task", "billing_scheduled_age_seconds") == {job: pytest.approx(1200, abs=30)}
+    assert by(values, "task", "billing_scheduled_period_seconds")[job] == 900
+
+
+def test_what_waits_for_people_is_counted(settings: Settings, begin: Begin) -> None:
+    now, ana = utc_now(), add_student(begin, at=utc_now())
+    paid = [bought(begin, ana, at=now) for _ in range(3)]
+    for days, purchase in zip((1, 2, 9), paid, strict=True):
+        add_dispute(begin, purchase, at=now, due_at=now + timedelta(days=days))
+    with begin() as session:
+        session.add(StaffCase(reason="amount_differs", source="evt_1", detail="any", opened_at=now))
+    values = measured(settings)
+    assert values["billing_open_cases"] == 1
+    assert (values["billing_open_disputes"], values["billing_disputes_due"]) == (3, 2)
+
+
+def add_dispute(begin: Begin, purchase: Purchase, *, at: datetime, due_at: datetime) -> None:
+    with begin() as session:
+        session.add(
+            Dispute(
+                id=new_id(),
+                stripe_dispute_id=f"dp_{new_id().hex}",
+                purchase_id=purchase.id,
+                amount_cents=100,
+                currency="eur",
+                reason="fraudulent",
+                status="needs_response",
+                state=DisputeState.OPEN,
+                evidence_due_at=due_at,
+                opened_at=at,
+            )
+        )
+
+
+def test_workers_are_counted_while_they_look_for_work(settings: Settings, database_url: str) -> None:
+    """Each has one session by which it does; a worker that is killed has none."""
+    assert measured(settings)["billing_workers"] == 0
+    engines = [db.connect(database_url, f"sweeper {name}@here") for name in ("payments", "hours")]
+    with engines[0].connect(), engines[1].connect():
+        assert measured(settings)["billing_workers"] == 2
+    for engine in engines:
+        engine.dispose()
 
 
 def test_one_statement_answers(settings: Settings) -> None:

@@ -9,7 +9,8 @@ import pytest
 from celery.beat import ScheduleEntry
 
 from billing.messages import StartNightlySweep
-from workers.nights import DAY, MADE_UP_WITHIN, Daily, instant, nearest, next_after
+from billing.ticks import DAY, instant, nearest, next_after
+from workers.nights import MADE_UP_WITHIN, Daily
 from workers.schedule import BY_KIND
 
 AT = time(2, 30)

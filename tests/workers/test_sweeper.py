@@ -82,7 +82,7 @@ def _settings(url: str) -> Settings:
 def test_the_thread_goes_on_after_a_broker_came_back(settings: Settings, begin: Begin, now: datetime) -> None:
     with running_valkey() as broker:
         sweeper = Sweeper(settings.model_copy(update={"broker_url": broker.url()}))
-        sweeper.start()
+        sweeper.start("payments@here")
         broker.stop()
         purchase = add_purchase(begin, at=now)
         broker.start()
@@ -110,7 +110,7 @@ def test_the_thread_goes_on_after_a_database_came_back(
     monkeypatch.setattr(work, "take_overdue", once_away)
     add_purchase(begin, at=now)
     sweeper = Sweeper(settings)
-    sweeper.start()
+    sweeper.start("payments@here")
     eventually(lambda: queues.llen("purchases") == 1, 10)
     sweeper.stop()
 
@@ -118,7 +118,7 @@ def test_the_thread_goes_on_after_a_database_came_back(
 @pytest.mark.usefixtures("quick")
 def test_the_thread_ends_when_it_is_told_to(settings: Settings, begin: Begin) -> None:
     sweeper = Sweeper(settings)
-    sweeper.start()
+    sweeper.start("payments@here")
     unreadable.note(facts())
     sweeper.stop()
     assert "sweeper" not in {thread.name for thread in threading.enumerate()}

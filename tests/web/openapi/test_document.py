@@ -18,12 +18,16 @@ from web.schemas import PurchaseBody
 
 OPERATIONS = {f"{method} {path}": operation for method, path, operation in operations()}
 DOCUMENT = "/api/finances/openapi.json"
+PAGES = ("/shop/", "/account/", "/site/", "/operations/")
+"""What people see in a browser is no part of the API."""
 
 
 def answered(app: Any) -> Iterator[tuple[str, str]]:
     """What the router answers; HEAD comes with GET. A route that takes every method has none to show."""
     for route in app._app.routes:
         assert isinstance(route, Route), f"{route} is of another kind"
+        if route.path == "/" or route.path.startswith(PAGES):
+            continue
         assert route.methods, f"{route.path} takes any method"
         path = route.path.replace(":uuid}", "}")
         assert ":" not in path, f"{path} takes a parameter of another kind"
