@@ -124,7 +124,7 @@ def add_one_of_everything(begin: Begin, at: datetime) -> Shown:
             """)
         )
         session.flush()
-        case = session.execute(text("SELECT id FROM staff_case")).scalar_one()
+        case = session.execute(text("SELECT id FROM staff_case ORDER BY id LIMIT 1")).scalar_one()
     intent = purchase.payment_intent_id or ""
     return Shown(student, purchase.id, transaction, intent, body["id"], number, finding_id, case, act_id)
 

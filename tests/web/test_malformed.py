@@ -29,7 +29,7 @@ MEGABYTE = 1024 * 1024
 
 HEAD = re.compile(rb"HTTP/1\.1 ([0-9]{3}) [^\r\n]*\r\n(.*?)\r\n\r\n", re.DOTALL)
 LENGTH = re.compile(rb"content-length: ([0-9]+)", re.IGNORECASE)
-DOCUMENTED = {100, 200, 202, 304, 400, 401, 404, 405, 408, 409, 413, 415, 422, 431}
+DOCUMENTED = {100, 200, 202, 304, 307, 400, 401, 404, 405, 408, 409, 413, 415, 422, 431}
 
 Answers = list[tuple[int, bytes]]
 

@@ -12,6 +12,8 @@ from workers.transport import QoS
 class Deaf:
     """A channel whose broker is gone."""
 
+    do_restore = False
+
     def _restore_at_beginning(self, *_: Any) -> None: ...
 
 
