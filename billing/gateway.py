@@ -2,12 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol
 
 from billing.errors import BillingError, PermanentError, TransientError
 from billing.reconciling import ReconcilingGateway
 from billing.recurring import RecurringGateway
+
+AUTHENTICATION_REQUIRED = "authentication_required"
+"""Stripe's code ("Error codes"), and our type, for a payment that the bank takes only from the card's owner."""
+
+CLOCKS_DIFFER = timedelta(hours=1)
+"""How far Stripe's clock and ours may be apart when an object is looked for by its time."""
 
 
 @dataclass(frozen=True, slots=True)

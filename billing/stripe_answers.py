@@ -8,10 +8,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from billing.deployment import MARK, REFUND_MARK
-from billing.gateway import DisputeThere, Intent, RefundThere
-
-AUTHENTICATION_REQUIRED = "authentication_required"
-"""Stripe's code, and our type, for a payment that the bank takes only from the card's owner."""
+from billing.gateway import AUTHENTICATION_REQUIRED, DisputeThere, Intent, RefundThere
 
 
 class _Charge(BaseModel):

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from billing import invoice_answers, recurring_answers, stripe_answers
 from billing.deployment import CUSTOMER_MARK
-from billing.gateway import DeclinedError, InvalidRequestError, OutcomeUnknownError, StoredCall
+from billing.gateway import AUTHENTICATION_REQUIRED, DeclinedError, InvalidRequestError, OutcomeUnknownError, StoredCall
 from billing.recurring import (
     Begun,
     CardThere,
@@ -182,7 +182,7 @@ class StripeRecurring:
 
 def _owner_is_asked(intent_id: str | None) -> DeclinedError:
     message = "The bank wants the owner of the card to confirm this payment."
-    return DeclinedError(message, code=stripe_answers.AUTHENTICATION_REQUIRED, intent_id=intent_id)
+    return DeclinedError(message, code=AUTHENTICATION_REQUIRED, intent_id=intent_id)
 
 
 def _once(key: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from billing import cases
 from billing.accounts import fence
 from billing.accounts.acts import Decision, Done, Facts, Refused
 from billing.errors import RefusedError
-from billing.gateway import GatewayError, KeyReusedError
+from billing.gateway import AUTHENTICATION_REQUIRED, GatewayError, KeyReusedError
 from billing.messages import ActDecided, PerformAccountAct
 from billing.models import AccountAct
 from billing.purchases import changes
@@ -25,13 +25,12 @@ log = structlog.get_logger(__name__)
 MESSAGE_LENGTH = 500
 ASKS_FOR_ITS_OWNER = frozenset(
     {
-        "authentication_required",
+        AUTHENTICATION_REQUIRED,
         "invoice_payment_intent_requires_action",
         "subscription_payment_intent_requires_action",
     }
 )
 """Codes of a bank that wants to see its customer (Stripe, "Error codes", "Decline codes")."""
-AUTHENTICATION_REQUIRED = "authentication_required"
 OF_STRIPE: Mapping[str, StaleKind] = {
     "subscription_id": StaleKind.SUBSCRIPTION,
     "customer_id": StaleKind.CUSTOMER,

@@ -13,7 +13,7 @@ from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col
 
-from billing.gateway import OutcomeUnknownError
+from billing.gateway import CLOCKS_DIFFER, OutcomeUnknownError
 from billing.ids import installation_mark, new_id, stripe_key
 from billing.models import StripeCustomer
 from billing.purchases.calls import KEY_LIFE
@@ -21,8 +21,6 @@ from billing.purchases.desk import Desk
 from billing.recurring import CustomerThere
 
 CREATE_CUSTOMER = "customer.create"
-CLOCKS_DIFFER = timedelta(hours=1)
-"""How far Stripe's clock and ours may be apart when a customer is looked for by its time."""
 TRUSTED = timedelta(minutes=5)
 """A key that has no answer after so long may never get one, for Stripe repeats a failure for as long as it knows the
 key: from then on a failed call is followed by a look."""

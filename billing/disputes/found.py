@@ -10,8 +10,8 @@ from billing.disputes import effects
 from billing.gateway import DisputeThere
 from billing.ids import new_id
 from billing.models import Dispute, Purchase, StaleMark
+from billing.purchases.locks import lock_purchase
 from billing.purchases.news import Context
-from billing.refunds.found import lock_purchase
 from billing.states import DISPUTE_MOVES, PAID, DisputeState
 
 log = structlog.get_logger(__name__)

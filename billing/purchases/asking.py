@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
-from sqlmodel import Session, select
+from sqlmodel import Session
 from structlog.contextvars import bound_contextvars
 
 from billing import retry, work
@@ -15,6 +15,7 @@ from billing.messages import AskAboutPayment, FollowUp
 from billing.models import PaymentWatch, Purchase
 from billing.purchases import changes, completion, lifecycle
 from billing.purchases.desk import Desk
+from billing.purchases.locks import lock_purchase
 from billing.purchases.watches import watch_on
 from billing.states import PAYABLE, PurchaseState, Step
 
@@ -55,7 +56,7 @@ class Asking:
     def heard(self, session: Session, intent: Intent) -> list[FollowUp]:
         (row,) = work.resume(session, self.claim)
         watch_on(row)
-        purchase = _locked(session, row)
+        purchase = lock_purchase(session, row.id)
         self._apply(session, purchase, intent)
         log.info("payment_asked_about", purchase_id=str(purchase.id), intent_status=intent.status)
         return changes.noted(session)
@@ -85,8 +86,3 @@ def _take(session: Session, desk: Desk, message: AskAboutPayment) -> Asking | No
         return Asking(desk, claim, purchase.payment_intent_id)
     work.close(claim.row)
     return None
-
-
-def _locked(session: Session, row: PaymentWatch) -> Purchase:
-    ours = select(Purchase).where(Purchase.id == row.id)
-    return session.exec(ours.with_for_update().execution_options(populate_existing=True)).one()

@@ -1,17 +1,13 @@
 """The payment intent of a package: to be paid in a browser, or by a saved card at once."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
-from billing.gateway import DeclinedError, Intent, InvalidRequestError
+from billing.gateway import CLOCKS_DIFFER, DeclinedError, Intent, InvalidRequestError
 from billing.ids import stripe_key
 from billing.purchases import calls
 from billing.purchases.answers import Record
 from billing.purchases.cancel import CANCEL_INTENT
 from billing.purchases.pursuits import Pursuit
-
-CLOCKS_DIFFER = timedelta(hours=1)
-"""How far Stripe's clock and ours may be apart when an object is looked for by its time."""
 
 
 @dataclass(frozen=True, slots=True)

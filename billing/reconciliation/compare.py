@@ -11,11 +11,10 @@ from typing import TypeVar
 import structlog
 
 from billing.errors import RefusedError
-from billing.gateway import Intent, InvalidRequestError, RefundThere
+from billing.gateway import CLOCKS_DIFFER, Intent, InvalidRequestError, RefundThere
 from billing.ids import marked_subject
 from billing.messages import FollowUp
 from billing.purchases.desk import Desk
-from billing.purchases.intents import CLOCKS_DIFFER
 from billing.reconciliation import findings, payments, returned, unknown
 from billing.reconciliation.findings import Difference
 from billing.reconciliation.payments import FRESH

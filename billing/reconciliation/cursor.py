@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlmodel import Session, select
 
+from billing.gateway import CLOCKS_DIFFER
 from billing.models import Cursor, Installation
-from billing.purchases.intents import CLOCKS_DIFFER
 
 EVENTS = "stripe_events"
 KEPT_THERE = timedelta(days=30)

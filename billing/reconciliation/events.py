@@ -15,9 +15,9 @@ import structlog
 
 from billing.db import repeated
 from billing.errors import RefusedError
+from billing.gateway import CLOCKS_DIFFER
 from billing.messages import EventsWaiting, FollowUp
 from billing.purchases.desk import Desk
-from billing.purchases.intents import CLOCKS_DIFFER
 from billing.purchases.news import Context
 from billing.reconciliation import cursor, findings, recording, unknown
 from billing.reconciliation.findings import Difference

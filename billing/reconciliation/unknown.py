@@ -9,13 +9,12 @@ from sqlmodel import Session, col, select
 
 from billing import cases
 from billing.db import repeated
-from billing.gateway import Intent
+from billing.gateway import CLOCKS_DIFFER, Intent
 from billing.ids import marked_subject
 from billing.messages import FollowUp
 from billing.models import Purchase, StripeCall
 from billing.purchases import calls, changes, completion
 from billing.purchases.desk import Desk
-from billing.purchases.intents import CLOCKS_DIFFER
 from billing.reconciliation.findings import Difference
 from billing.states import CallState, FindingKind, PlanType, PurchaseState
 

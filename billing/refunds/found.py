@@ -6,7 +6,6 @@ applied as often and as late as one likes.
 
 from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID
 
 import structlog
 from sqlmodel import Session, col, select
@@ -17,6 +16,7 @@ from billing.gateway import RefundThere
 from billing.ids import marked_subject, new_id
 from billing.models import Purchase, Refund, StaleMark
 from billing.purchases import calls
+from billing.purchases.locks import lock_purchase
 from billing.purchases.news import Context
 from billing.refunds import outcomes
 from billing.refunds.holding import lock_lot, open_after, reserve
@@ -89,12 +89,6 @@ def _move(
         outcomes.fail(session, purchase, refund, target, at=at)
         detail = f"{there.amount_cents} cents did not arrive: {reason}"
         cases.open_case(session, "refund_failed", there.id, purchase_id=purchase.id, detail=detail, at=at)
-
-
-def lock_purchase(session: Session, purchase_id: UUID | None) -> Purchase:
-    """Before its refunds and its balance, as everybody does."""
-    ours = select(Purchase).where(Purchase.id == purchase_id)
-    return session.exec(ours.with_for_update().execution_options(populate_existing=True)).one()
 
 
 def _rows(session: Session, purchase: Purchase) -> Sequence[Refund]:

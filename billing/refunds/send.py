@@ -21,8 +21,9 @@ from billing.messages import FollowUp, SendRefund
 from billing.models import Purchase, Refund, StripeCall
 from billing.purchases import calls, changes
 from billing.purchases.desk import Desk
+from billing.purchases.locks import lock_purchase
 from billing.refunds import outcomes
-from billing.refunds.found import apply, lock_purchase
+from billing.refunds.found import apply
 from billing.stale.marks import mark
 from billing.states import CallState, RefundState, StaleKind
 

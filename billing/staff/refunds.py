@@ -8,8 +8,8 @@ from sqlmodel import Session, select
 from billing.config import Settings
 from billing.messages import SendRefund
 from billing.models import Purchase, StaffAct
+from billing.purchases.locks import lock_purchase
 from billing.reads.quotes import STANDING, QuoteView
-from billing.refunds.found import lock_purchase
 from billing.refunds.holding import Wish, hold_refund, lock_lot
 from billing.refunds.quote import Policy
 from billing.staff.effects import Context, Effect

@@ -8,12 +8,9 @@ from uuid import UUID
 import orjson
 
 from billing.deployment import MARK, Deployment
+from billing.gateway import AUTHENTICATION_REQUIRED
 from billing.ids import marked_subject
 from billing.models import WebhookEvent
-
-AUTHENTICATION = "authentication_required"
-"""Stripe, "Error codes"."""
-
 
 NAMELESS = frozenset({"invoice.upcoming"})
 """Types whose object is not made yet, so that it has no id (Stripe, "Types of events")."""
@@ -95,7 +92,7 @@ def read_intent(event: StripeEvent) -> IntentNews:
 
 def _error_type(error: dict[str, Any]) -> str | None:
     """Its class, or that the bank wants the owner of the card to be there, which he can still be."""
-    kind = AUTHENTICATION if error.get("code") == AUTHENTICATION else _text(error.get("type"))
+    kind = AUTHENTICATION_REQUIRED if error.get("code") == AUTHENTICATION_REQUIRED else _text(error.get("type"))
     return kind and kind[:40]
 
 

@@ -14,7 +14,8 @@ from tests.support.environment import environment
 from tests.web.support import API, Tokens
 from web.app import create_app
 from web.site.files import load_assets
-from web.site.policy import page_policy, payment_script
+from web.site.policy import page_policy
+from web.stripe_config import payment_script
 
 PAGES = ("/shop/", "/shop/checkout/2/", "/account/")
 SIGN_IN = "/account/sign-in/"

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from billing.config import Settings
-from web.site.policy import payment_script
 from web.site.sign_in import may_sign_in
+from web.stripe_config import payment_script
 
 FOLDER = Path(__file__).parent
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}

@@ -3,7 +3,6 @@
 from urllib.parse import urlsplit
 
 from billing.config import Settings
-from web.stripe_config import SANDBOX_JS, STRIPE_JS
 
 STRIPE = {
     "script-src": "https://js.stripe.com",
@@ -11,11 +10,6 @@ STRIPE = {
     "frame-src": "https://js.stripe.com https://hooks.stripe.com",
 }
 """What Stripe's own script needs (Stripe's documentation, "Integration security guide")."""
-
-
-def payment_script(settings: Settings) -> str:
-    """Its address; a guest has to know it as well, and may not ask for `stripe/config/`."""
-    return settings.stripe_api_base.rstrip("/") + SANDBOX_JS if settings.is_sandbox else STRIPE_JS
 
 
 def page_policy(settings: Settings) -> str:

@@ -1,7 +1,6 @@
 """What staff asked for and what became of it, page by page and one by one."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -13,11 +12,12 @@ from billing.reads.staff_acts import ActFilter, ActView, find_act, list_acts
 from billing.states import ActState, StaffAction
 from web.answers import Json, instant
 from web.auth import Role
-from web.days import end_of
 from web.door import Door
-from web.errors import HttpError, not_found
+from web.errors import not_found
 from web.pages import NO, YES, asked_slice, page_answer
 from web.staff.acts import somebody_of, staff_member
+from web.staff.filters import NothingFitsError
+from web.staff.periods import end_asked_for, start_asked_for
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class AuditRoutes:
         part = asked_slice(request)
         try:
             only = asked_acts(request, self._door.settings.zone)
-        except ValueError:
+        except (ValueError, NothingFitsError):
             return page_answer(request, part, NOTHING, act_row)
         page = await self._door.ask(lambda connection: list_acts(connection, part, only))
         return page_answer(request, part, page, act_row)
@@ -70,7 +70,7 @@ def act_row(act: ActView) -> dict[str, Any]:
 
 
 def asked_acts(request: Request, zone: ZoneInfo) -> ActFilter:
-    """An empty value is none. Raises ValueError for one that nothing fits."""
+    """An empty value is none. Raises ValueError or NothingFitsError for one that nothing fits."""
 
     def given(name: str, read: Callable[[str], T]) -> T | None:
         value = request.query_params.get(name)
@@ -81,8 +81,8 @@ def asked_acts(request: Request, zone: ZoneInfo) -> ActFilter:
         actor=given("actor", _text),
         target=given("target", _text),
         is_done=given("success", _flag),
-        since=given("date_from", lambda value: _start_of(value, zone)),
-        until=given("date_to", lambda value: _end_of(value, zone)),
+        since=start_asked_for(request, zone),
+        until=end_asked_for(request, zone),
     )
 
 
@@ -96,22 +96,3 @@ def _flag(given: str) -> bool:
     if given.lower() not in (*YES, *NO):
         raise ValueError("neither yes nor no")
     return given.lower() in YES
-
-
-def _start_of(given: str, zone: ZoneInfo) -> datetime:
-    """The first instant that counts: of a date the beginning of that day in business time, of an instant that one."""
-    try:
-        day = date.fromisoformat(given)
-    except ValueError:
-        return _end_of(given, zone)
-    try:
-        return datetime.combine(day, time(), zone).astimezone(UTC)
-    except OverflowError:
-        raise ValueError("a day before all others") from None
-
-
-def _end_of(given: str, zone: ZoneInfo) -> datetime:
-    try:
-        return end_of(given, zone)
-    except HttpError:
-        raise ValueError("neither a date nor an instant") from None
