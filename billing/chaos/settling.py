@@ -13,15 +13,16 @@ from billing.work.waiting import due_by_kind
 
 # Put off is not done. A purchase that can be paid waits for its buyer for days, and a letter for its day.
 PUT_OFF = text("""
-    SELECT 'queued purchases' AS what, count(*) AS number FROM purchase WHERE state = 'queued'
-    UNION ALL SELECT 'wishes to cancel', count(*) FROM purchase
+    SELECT 'queued purchases' AS what, count(*) AS number, max(last_error) AS reason
+        FROM purchase WHERE state = 'queued'
+    UNION ALL SELECT 'wishes to cancel', count(*), max(last_error) FROM purchase
         WHERE cancel_requested_at IS NOT NULL AND state IN ('pending', 'failed') AND due_at IS NOT NULL
-    UNION ALL SELECT 'events', count(*) FROM webhook_event WHERE due_at IS NOT NULL
-    UNION ALL SELECT 'refunds', count(*) FROM refund WHERE due_at IS NOT NULL
-    UNION ALL SELECT 'acts on hours', count(*) FROM consumption_act WHERE due_at IS NOT NULL
-    UNION ALL SELECT 'acts of staff', count(*) FROM staff_act WHERE due_at IS NOT NULL
-    UNION ALL SELECT 'marks', count(*) FROM stale_mark WHERE due_at IS NOT NULL
-    UNION ALL SELECT 'links', count(*) FROM student_link WHERE due_at IS NOT NULL
+    UNION ALL SELECT 'events', count(*), max(last_error) FROM webhook_event WHERE due_at IS NOT NULL
+    UNION ALL SELECT 'refunds', count(*), max(last_error) FROM refund WHERE due_at IS NOT NULL
+    UNION ALL SELECT 'acts on hours', count(*), max(last_error) FROM consumption_act WHERE due_at IS NOT NULL
+    UNION ALL SELECT 'acts of staff', count(*), max(last_error) FROM staff_act WHERE due_at IS NOT NULL
+    UNION ALL SELECT 'marks', count(*), max(last_error) FROM stale_mark WHERE due_at IS NOT NULL
+    UNION ALL SELECT 'links', count(*), max(last_error) FROM student_link WHERE due_at IS NOT NULL
 """)
 
 
@@ -46,7 +47,7 @@ class Settling:
         yield from (f"{number} {kind} due" for kind, number in due_by_kind(self.begin).items())
         with self.begin() as session:
             rows = session.execute(PUT_OFF).all()
-        yield from (f"{row.number} {row.what}" for row in rows if row.number)
+        yield from (f"{row.number} {row.what} ({row.reason or 'in hand'})" for row in rows if row.number)
         deliveries = self.control.ask("GET", "/deliveries")
         if deliveries is None or deliveries.body["pending"]:
             yield f"{deliveries.body['pending'] if deliveries else 'all'} deliveries"

@@ -16,7 +16,7 @@ from billing.models import Purchase
 from billing.purchases import changes
 from billing.purchases.lifecycle import can_move
 from billing.receipts.ask import ask_for_receipts
-from billing.stale.marks import mark
+from billing.stale.marks import mark, wake
 from billing.states import LotOrigin, PlanType, PurchaseState, StaleKind
 
 
@@ -92,11 +92,12 @@ def complete(session: Session, payments: Sequence[Payment], deployment: Deployme
 
     A subscription's first intent moves the state only: its hours come with its invoice lines, which are asked for.
     """
+    paid = [payment.sold.id for payment in payments]
     credits_due = [_credit(payment, deployment, now) for payment in payments if _is_package(payment)]
     session.execute(
         COMPLETE,
         {
-            "ids": [payment.sold.id for payment in payments],
+            "ids": paid,
             "paid_at": [_paid_at(payment, now) for payment in payments],
             "causes": [payment.cause for payment in payments],
             "credited": [credit.purchase_id for credit in credits_due],
@@ -104,9 +105,10 @@ def complete(session: Session, payments: Sequence[Payment], deployment: Deployme
         },
     )
     ledger.credit(session, credits_due)
-    ask_for_receipts(session, [payment.sold.id for payment in payments], now=now)
+    ask_for_receipts(session, paid, now=now)
+    wake(session, paid)
     _ask_for_invoices(session, [payment.sold.id for payment in payments if not _is_package(payment)], now)
-    changes.note(session, [payment.sold.id for payment in payments])
+    changes.note(session, paid)
 
 
 def _ask_for_invoices(session: Session, purchase_ids: Sequence[UUID], now: datetime) -> None:

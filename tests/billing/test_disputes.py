@@ -306,6 +306,24 @@ def test_a_dispute_may_be_heard_of_before_its_payment(returns: Returns) -> None:
     assert returns.marks()[0].due_at is None
 
 
+def test_what_waited_for_a_payment_goes_on_as_soon_as_it_is_known(returns: Returns) -> None:
+    """Not when its growing wait is over: by then a student may have spent what the bank has taken back."""
+    begin, now = returns.desk.begin, returns.desk.now
+    purchase = add_purchase(begin, at=now, state=PurchaseState.PENDING, student_id=add_student(begin, at=now))
+    made = returns.gateway.raise_dispute(intent_of(purchase), 14_000)
+    for _ in range(3):
+        returns.hear_of_dispute(made.id, "charge.dispute.created")
+    (waiting,) = returns.marks()
+    question = AskStripe(mark_id=waiting.id or 0)
+    returns.hints.sent.clear()
+    returns.hear("payment_intent.succeeded", intent_body(purchase, returns.desk.deployment))
+    (woken,) = returns.marks()
+    assert waiting.due_at is not None
+    assert woken.due_at is not None
+    assert woken.due_at < waiting.due_at
+    assert question in returns.hints.sent
+
+
 def test_a_dispute_that_is_marked_while_it_is_asked_for_is_asked_for_again(returns: Returns) -> None:
     """The answer may be older than the event that came meanwhile."""
     purchase = returns.sold()
