@@ -30,7 +30,7 @@ from billing.local.watch import Watch
 
 LOOK_EVERY_SECONDS = 0.05
 ASK_EVERY_SECONDS, TELL_EVERY_SECONDS = 0.25, 5.0
-SETTLED_WITHIN_SECONDS = 180.0
+NO_PROGRESS_SECONDS = 180.0
 SERVERS = ("postgres", "valkey", "sandbox")
 DEAD = text("SELECT kind, count(*) FROM dead_letter GROUP BY kind")
 
@@ -120,19 +120,20 @@ class Campaign:
         self._course.end()
 
     def _settle(self) -> Ending:
-        began = time.monotonic()
-        asked_at, served, told = 0.0, SETTLED_WITHIN_SECONDS, ""
-        while (elapsed := time.monotonic() - began) < SETTLED_WITHIN_SECONDS:
+        """However many buyers still come: what is settled within a time is what is left when the last of them went."""
+        began = progress = time.monotonic()
+        served, left, told, asked_at = 0.0, self._load.left, "", 0.0
+        while (now := time.monotonic()) - progress < NO_PROGRESS_SECONDS:
             self._keeper.look()
-            served = min(served, elapsed) if self._load.is_done else SETTLED_WITHIN_SECONDS
-            if elapsed - asked_at > ASK_EVERY_SECONDS:
-                unfinished = self._unfinished()
-                asked_at = time.monotonic() - began
+            if left and self._load.left != left:
+                left, progress, served = self._load.left, now, now - began
+            if now - asked_at > ASK_EVERY_SECONDS:
+                unfinished, asked_at = self._unfinished(), now
                 if unfinished is None:
-                    return Ending(served, round(elapsed, 1), None)
+                    return Ending(served, round(time.monotonic() - began, 1), None)
                 if unfinished != told:
                     told = unfinished
-                    self._tell(f"{elapsed:.0f} s after the last fault: {told}")
+                    self._tell(f"{now - began:.0f} s after the last fault: {told}")
             time.sleep(LOOK_EVERY_SECONDS)
         return Ending(served, None, told)
 
