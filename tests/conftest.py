@@ -1,4 +1,4 @@
-"""Real PostgreSQL and Valkey for every test: servers once a session, a migrated database of its own for each test."""
+"""Real PostgreSQL and Valkey for every test: servers once a session, a database as new for each test."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -6,13 +6,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from billing import db
 from billing.config import Settings
 from billing.deployment import Deployment
 from billing.secrets import Vault
-from tests.support.database import TEMPLATE, fill_template
+from tests.support.database import TEMPLATE, Databases, fill_template
 from tests.support.environment import make_settings
 from tests.support.servers import RunningPostgres, RunningValkey, running_postgres, running_valkey
 
@@ -57,16 +57,16 @@ def valkey() -> Iterator[RunningValkey]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def databases(postgres: RunningPostgres) -> Databases:
+    return Databases(postgres)
+
+
 @pytest.fixture
-def database_url(postgres: RunningPostgres, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A migrated database with the default plans, gone after the test."""
-    name = f"test_{abs(hash(request.node.nodeid)):x}"
-    postgres.create_database(name, template=TEMPLATE)
-    yield postgres.url(name)
-    engine = db.connect(postgres.url("postgres"), "tests")
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
-    engine.dispose()
+def database_url(databases: Databases) -> Iterator[str]:
+    """A migrated database with the default plans and nothing else."""
+    with databases.lent() as url:
+        yield url
 
 
 @pytest.fixture
