@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from billing.errors import ConfigurationError
@@ -12,6 +12,8 @@ from billing.local.service import Service
 
 NAME = "Procfile"
 LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(\S.*)")
+OPTIONAL = re.compile(r"# optional ([A-Za-z0-9_-]+:.*)")
+"""A comment to whatever else reads the file."""
 RELEASE, WEB = "release", "web"
 IS_CELERY = re.compile(r"\bcelery\b.*\b(worker|beat)\b")
 CELERY_IS_READY = re.compile(r"\b(worker|beat)_ready\b")
@@ -20,20 +22,24 @@ SETTLED_AFTER_SECONDS = 1.0
 WORKER_GRACE_SECONDS = 70
 
 
-def read_procfile(folder: Path) -> dict[str, str]:
-    """Commands by name, in the file's order."""
+def read_procfile(folder: Path, optional: Collection[str] = ()) -> dict[str, str]:
+    """Commands by name, in the file's order, with those of the optional ones that are named."""
     try:
         lines = (folder / NAME).read_text().splitlines()
     except FileNotFoundError:
         raise ConfigurationError([f"{NAME}: there is none in {folder}; run this in the checkout"]) from None
     commands: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
+        wish = OPTIONAL.fullmatch(line.strip())
+        if not line.strip() or (line.startswith("#") and not wish):
             continue
-        found = LINE.fullmatch(line.strip())
+        found = LINE.fullmatch(wish[1] if wish else line.strip())
         if not found or found[1] in commands:
             raise ConfigurationError([f"{NAME}: line {number} is not a `name: command` of its own"])
-        commands[found[1]] = found[2]
+        if not wish or found[1] in optional:
+            commands[found[1]] = found[2]
+    if unknown := sorted(set(optional) - set(commands)):
+        raise ConfigurationError([f"{NAME}: there is no process {name}" for name in unknown])
     return commands
 
 

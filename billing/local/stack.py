@@ -3,7 +3,7 @@
 import errno
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,9 +74,9 @@ def read_given(environ: Mapping[str, str], state: StateFolder) -> dict[str, str]
     return given
 
 
-def describe(environ: Mapping[str, str], state: StateFolder) -> Stack:
+def describe(environ: Mapping[str, str], state: StateFolder, optional: Collection[str] = ()) -> Stack:
     """Raises ConfigurationError, with a line for each problem."""
-    commands = read_procfile(Path.cwd())
+    commands = read_procfile(Path.cwd(), optional)
     common = _common_environment(environ, state)
     embedding = Embedding.decide(common)
     host = common["HOST"]

@@ -19,6 +19,14 @@ def test_commands_come_in_order(tmp_path: Path) -> None:
     assert list(read_procfile(tmp_path).items()) == [("web", "exec serve --port ${PORT:-8000}"), ("beat", "exec tick")]
 
 
+def test_what_is_optional_runs_where_it_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "Procfile").write_text("web: exec serve\n# optional flower: exec look\n# optional tea\n")
+    assert list(read_procfile(tmp_path)) == ["web"]
+    assert read_procfile(tmp_path, ["flower"])["flower"] == "exec look"
+    with pytest.raises(ConfigurationError, match="no process tea"):
+        read_procfile(tmp_path, ["tea"])
+
+
 @pytest.mark.parametrize("content", ["web exec serve", "web: a\nweb: b", "web:"])
 def test_an_unreadable_line_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "Procfile").write_text(f"# first\n{content}\n")
