@@ -18,6 +18,8 @@ from tests.support.environment import make_settings
 from tests.support.servers import RunningPostgres
 
 TEMPLATE = "billing_template"
+MOST_BYTES = 16 * 2**20
+"""More than that is dropped faster than it is emptied."""
 
 TABLES = """
     SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY relname
@@ -27,6 +29,7 @@ ALONE = """
     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
+SIZE = "SELECT pg_database_size(current_database())"
 # Whatever changes a schema writes a row of one of these, by a later transaction than those that are there.
 SCHEMA = """
     WITH ours AS (SELECT oid, xmin FROM pg_class WHERE relnamespace = 'public'::regnamespace), changed (xmin) AS (
@@ -57,6 +60,7 @@ class Fresh:
     """What a copy of the template is like: its schema, the rows it begins with, and where its numbers go on."""
 
     schema: tuple[object, ...] | None
+    bytes: int
     tables: Sequence[str]
     rows: Mapping[str, str]
     sequences: Sequence[tuple[str, int, bool]]
@@ -67,16 +71,19 @@ class Fresh:
         kept = {table: _rows_of(connection, table) for table in tables}
         return cls(
             _schema(connection),
+            _size(connection),
             [table for table in tables if table != "alembic_version"],
             {table: rows for table, rows in kept.items() if rows and table != "alembic_version"},
             connection.execute(SEQUENCES).fetchall(),
         )
 
     def restore(self, connection: psycopg.Connection) -> bool:
-        """False where the schema is another one. The triggers that guard the ledger let nothing be deleted, so they,
-        and foreign keys with them, are passed by."""
+        """False where the schema is another one, or so much was written that a new copy is better.
+
+        The triggers that guard the ledger let nothing be deleted, so they, and foreign keys with them, are passed by.
+        """
         connection.execute(ALONE)
-        if _schema(connection) != self.schema:
+        if _schema(connection) != self.schema or _size(connection) > self.bytes + MOST_BYTES:
             return False
         connection.execute("SET LOCAL session_replication_role = replica")
         connection.execute(sql.SQL("; ").join(sql.SQL("DELETE FROM {}").format(sql.Identifier(t)) for t in self.tables))
@@ -129,6 +136,12 @@ class Databases:
 
 def _schema(connection: psycopg.Connection) -> tuple[object, ...] | None:
     return connection.execute(SCHEMA).fetchone()
+
+
+def _size(connection: psycopg.Connection) -> int:
+    row = connection.execute(SIZE).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _rows_of(connection: psycopg.Connection, table: str) -> str | None:

@@ -20,7 +20,14 @@ from billing.local.service import Service
 from billing.local.valkey import Valkey
 from tests.support.processes import family_of
 
-FAST_POSTGRES = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "log_min_messages": "log"}
+FAST_POSTGRES = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "log_min_messages": "log",
+    # What is known of the tables of one test would make bad plans for the next.
+    "autovacuum": "off",
+}
 FORGETFUL_VALKEY = {"appendonly": "no", "databases": "64"}
 READY_WITHIN_SECONDS = 30.0
 
