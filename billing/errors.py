@@ -105,6 +105,12 @@ class ExtensionTooShortError(RefusedError):
     error_type = "extension_too_short"
 
 
+class PackageChangedError(RefusedError):
+    """Its hours end at another instant than the one for which it was asked."""
+
+    error_type = "package_changed"
+
+
 class InsufficientBalanceError(RefusedError):
     error_type = "insufficient_balance"
 

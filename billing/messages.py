@@ -204,6 +204,15 @@ class SendNotification(Message):
     notification_id: UUID
 
 
+class WriteExport(Message):
+    """A list that is too long to be sent at once is to be written, or gone on with."""
+
+    task: ClassVar[str] = "billing.exports.write"
+    queue: ClassVar[str] = "maintenance"
+
+    export_id: UUID
+
+
 class ReadEvents(Message):
     """Time to ask Stripe which events there were, should one not have reached us."""
 
@@ -251,6 +260,7 @@ MESSAGES: tuple[type[Message], ...] = (
     WatchDisputes,
     WarnStudents,
     SendNotification,
+    WriteExport,
     ReadEvents,
     CompareLedgers,
     DropOldRows,

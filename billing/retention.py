@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import text
 
 from billing.db import Begin
+from billing.exports.terms import KEPT
 from billing.messages import FollowUp
 
 log = structlog.get_logger(__name__)
@@ -27,6 +28,8 @@ class Rule:
     name: str
     kept: timedelta
     statement: str
+    most: int | None = None
+    """Of rows that are large: so many at a time in place of `CHUNK`."""
 
 
 # A tick is taken within minutes of its time, and none comes back after two weeks. Ticks are of the machine's time.
@@ -80,7 +83,52 @@ CLIENT_SECRETS = Rule(
     )) RETURNING 1
     """,
 )
-RULES = (BEAT_SLOTS, LEDGER_AUDITS, RECONCILIATION_RUNS, CLIENT_SECRETS)
+# A quarter says who was signed in when something happened; what they did is kept for good, by name. Sessions are of the
+# machine's time.
+SIGN_INS = Rule(
+    "staff_sign_in",
+    timedelta(days=90),
+    """
+    DELETE FROM staff_sign_in WHERE id = ANY (ARRAY(
+        SELECT id FROM staff_sign_in WHERE until < clock_timestamp() - CAST(:kept AS interval)
+        ORDER BY until LIMIT :most FOR UPDATE SKIP LOCKED
+    )) RETURNING 1
+    """,
+)
+# Who asked for which rows stays known.
+EXPORTS = Rule(
+    "export",
+    KEPT,
+    """
+    WITH old AS (
+        SELECT id FROM export WHERE state = 'ready' AND ready_at <= :before
+        ORDER BY ready_at LIMIT :most FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM export_part WHERE export_id IN (SELECT id FROM old)
+    )
+    UPDATE export SET state = 'erased', erased_at = CAST(:before AS timestamptz) + CAST(:kept AS interval)
+    WHERE id IN (SELECT id FROM old) RETURNING 1
+    """,
+    most=5,
+)
+# It gave up by the database's time. What there is of it is of no use, and whoever replays it begins anew.
+GIVEN_UP_EXPORTS = Rule(
+    "export.given_up",
+    KEPT,
+    """
+    WITH old AS (
+        SELECT id FROM export
+        WHERE gave_up_at < clock_timestamp() - CAST(:kept AS interval)
+            AND EXISTS (SELECT FROM export_part WHERE export_id = export.id)
+        LIMIT :most FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM export_part WHERE export_id IN (SELECT id FROM old)
+    )
+    UPDATE export SET rows = 0, after = NULL WHERE id IN (SELECT id FROM old) RETURNING 1
+    """,
+    most=5,
+)
+RULES = (BEAT_SLOTS, LEDGER_AUDITS, RECONCILIATION_RUNS, CLIENT_SECRETS, SIGN_INS, EXPORTS, GIVEN_UP_EXPORTS)
 
 
 def drop_old_rows(begin: Begin, *, now: datetime) -> Sequence[FollowUp]:
@@ -91,13 +139,13 @@ def drop_old_rows(begin: Begin, *, now: datetime) -> Sequence[FollowUp]:
 
 def _drop(begin: Begin, rule: Rule, now: datetime) -> int:
     """How many rows."""
-    dropped = 0
-    given = {"before": now - rule.kept, "kept": rule.kept, "most": CHUNK}
+    dropped, most = 0, rule.most or CHUNK
+    given = {"before": now - rule.kept, "kept": rule.kept, "most": most}
     named = {name: value for name, value in given.items() if f":{name}" in rule.statement}
     for _ in range(MOST_CHUNKS):
         with begin() as session:
             rows = len(session.execute(text(rule.statement), named).all())
         dropped += rows
-        if rows < CHUNK:
+        if rows < most:
             break
     return dropped

@@ -375,3 +375,10 @@ class AccountAction(StrEnum):
     """From the next period on."""
     PAY = "pay"
     """The invoice of a renewal that failed, with the card of now."""
+
+
+class ExportState(StrEnum):
+    WRITING = "writing"
+    READY = "ready"
+    ERASED = "erased"
+    """It was kept for long enough; who asked for what stays known."""

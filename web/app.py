@@ -45,7 +45,7 @@ def create_app(settings: Settings) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
         door.open()
-        await door.limits.open()
+        await door.counts.open()
         gc.collect()
         gc.freeze()
         gc.set_threshold(*RARELY)

@@ -19,6 +19,7 @@ from billing.webhooks.accept import IncomingEvent
 from billing.webhooks.accept import accept as accept_events
 from billing.work.group_commit import GroupCommit
 from web.auth import Authenticator, Identity
+from web.counts import Counts
 from web.decisions import Decisions
 from web.hour_acceptance import HourAcceptance
 from web.limits import PurchaseLimits
@@ -56,7 +57,8 @@ class Door:
             self._accept_events, after=self._hint_events, most=256, patience_seconds=PATIENCE_SECONDS
         )
         self.hours = HourAcceptance(self.change, self.hints.send, PATIENCE_SECONDS)
-        self.limits = PurchaseLimits(settings, self.purchases, self.ask)
+        self.counts = Counts(settings)
+        self.limits = PurchaseLimits(settings, self.counts, self.purchases, self.ask)
         self.links = Links(self.ask, self.change, self.hints.send)
 
     def open(self) -> None:
@@ -73,7 +75,7 @@ class Door:
     async def close(self) -> None:
         await asyncio.gather(self._changes.close(), self.waiting.close(), self.decisions.close())
         await asyncio.gather(self.purchases.close(), self.events.close(), self.hours.close())
-        await self.limits.close()
+        await self.counts.close()
         await asyncio.to_thread(self.hints.stop)
         await self._engine.dispose()
 

@@ -5,9 +5,7 @@ away, and given back where nothing new came of it.
 """
 
 import math
-import time
 from collections.abc import Awaitable, Callable, Iterator
-from hashlib import blake2b
 from typing import Protocol
 from uuid import UUID
 
@@ -18,9 +16,9 @@ from billing.errors import BillingError
 from billing.purchases.accept import AcceptedPurchase, Caller, Key, PurchaseRequest, find_earlier
 from billing.work.group_commit import GroupCommit
 from web.addresses import Address, network_of
+from web.counts import Counts, digest, window
 from web.errors import HttpError
-from web.own_counts import Hold, OwnCounts, Window
-from web.shared_counts import SharedCounts
+from web.own_counts import Hold, Window
 
 Earlier = AcceptedPurchase | BillingError | None
 Ask = Callable[[Callable[[AsyncConnection], Awaitable[Earlier]]], Awaitable[Earlier]]
@@ -50,22 +48,21 @@ class Counted(Protocol):
 class PurchaseLimits:
     """The last step before a purchase is accepted, which it guards."""
 
-    def __init__(self, settings: Settings, purchases: GroupCommit[PurchaseRequest, AcceptedPurchase], ask: Ask) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        counts: Counts,
+        purchases: GroupCommit[PurchaseRequest, AcceptedPurchase],
+        ask: Ask,
+    ) -> None:
         self._rules = {
             "address": _rule(settings.purchase_limit_address),
             "user": _rule(settings.purchase_limit_user),
             "email": _rule(settings.purchase_limit_email),
         }
+        self._counts = counts
         self._purchases = purchases
         self._ask = ask
-        self._own = OwnCounts()
-        self._shared = SharedCounts(settings.redis_url)
-
-    async def open(self) -> None:
-        await self._shared.open()
-
-    async def close(self) -> None:
-        await self._shared.close()
 
     async def submit(self, wish: PurchaseRequest, address: Address | None) -> AcceptedPurchase:
         """Accept a purchase within its limits; raises HttpError 429 beyond them, and whatever acceptance raises."""
@@ -80,29 +77,16 @@ class PurchaseLimits:
     ) -> AcceptedPurchase:
         """The same for any way of accepting one; `find` is what was accepted of this wish before."""
         hold = Hold(_what(wish), wish.id.hex, tuple(self._windows(wish, address)))
-        if wait := await self._take(hold):
+        if wait := await self._counts.take(hold):
             return await _repeat(find, wait)
         try:
             accepted = await accept()
         except Exception:
-            await self._give_back(hold)
+            await self._counts.give_back(hold)
             raise
         if accepted.is_replay:
-            await self._give_back(hold)
+            await self._counts.give_back(hold)
         return accepted
-
-    async def _take(self, hold: Hold) -> float:
-        """Judged by what this door counted, then by what all did; with Valkey away, the former is all there is."""
-        if wait := self._own.take(hold, now=time.monotonic()):
-            return wait
-        wait = await self._shared.take(hold) or 0
-        if wait:
-            self._own.give_back(hold)
-        return wait
-
-    async def _give_back(self, hold: Hold) -> None:
-        self._own.give_back(hold)
-        await self._shared.give_back(hold)
 
     async def _earlier(self, wish: PurchaseRequest) -> Earlier:
         return await self._ask(lambda connection: find_earlier(connection, wish)) if wish.key else None
@@ -117,9 +101,8 @@ class PurchaseLimits:
             yield self._window("email", wish.buyer_email)
 
     def _window(self, kind: str, whose: str) -> Window:
-        """Neither an address nor an e-mail can be read from its name."""
         most, seconds = self._rules[kind]
-        return Window(f"{kind}:{_digest(whose)}", most, seconds)
+        return window(kind, whose, most, seconds)
 
 
 async def _repeat(find: Callable[[], Awaitable[Earlier]], wait: float) -> AcceptedPurchase:
@@ -136,11 +119,7 @@ def _what(wish: Counted) -> str:
     """The same request under the same key is one purchase, however often and wherever it arrives."""
     if wish.key is None or wish.body_hash is None:
         return wish.id.hex
-    return _digest("\0".join((*wish.key, wish.body_hash.hex())))
-
-
-def _digest(text: str) -> str:
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+    return digest("\0".join((*wish.key, wish.body_hash.hex())))
 
 
 def _rule(limit: str) -> tuple[int, int]:

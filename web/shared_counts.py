@@ -34,7 +34,7 @@ LEISURE_SECONDS = 1.0
 
 MOST_OWED = 20_000
 MOST_TOGETHER = 256
-PREFIX = "{purchase-limits}:"
+PREFIX = "{limits}:"
 
 # A window is a sorted set of what was taken in it, by time, and a hash of who holds each. Nothing happens after the
 # deadline: a server that was frozen must not carry out, once it wakes, what the door has long counted elsewhere.

@@ -8,6 +8,7 @@ from billing.consumptions.drain import drain as drain_hours
 from billing.consumptions.lapse import lapse_holds
 from billing.disputes.watch import watch_disputes
 from billing.expiry import sweep
+from billing.exports.write import write_export
 from billing.messages import (
     AskAboutPayment,
     AskStripe,
@@ -33,6 +34,7 @@ from billing.messages import (
     SweepLots,
     WarnStudents,
     WatchDisputes,
+    WriteExport,
 )
 from billing.notifications.send import send_notification
 from billing.notifications.warn import warn_of_expiry
@@ -151,6 +153,11 @@ def ask(message: AskStripe, runtime: Runtime) -> Sequence[FollowUp]:
 @task(ReceiptsWaiting)
 def issue_receipts(_message: ReceiptsWaiting, runtime: Runtime) -> Sequence[FollowUp]:
     return drain_receipts(runtime.begin, runtime.leases, runtime.hints, settings=runtime.settings, now=runtime.now())
+
+
+@task(WriteExport)
+def write_list(message: WriteExport, runtime: Runtime) -> Sequence[FollowUp]:
+    return write_export(runtime.begin, runtime.leases, message, now=runtime.now())
 
 
 @task(CloseAbandoned)

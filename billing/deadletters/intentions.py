@@ -33,6 +33,7 @@ FACTS: Mapping[str, str] = {
     """,
     "sweep_run": "SELECT cutoff::text AS cutoff, lots, minutes FROM sweep_run WHERE id = :id",
     "student_link": "SELECT external_id FROM student_link WHERE id = :id",
+    "export": "SELECT list_name, rows FROM export WHERE id = :id",
     "staff_act": "SELECT action, target, parameters::text AS parameters FROM staff_act WHERE id = :id",
     "consumption_act": """
         SELECT act.act, act.minutes, count(one.id) AS students, coalesce(sum(one.minutes), 0) AS whole
@@ -90,6 +91,10 @@ def _sweep_run(row: RowMapping) -> str:
     return f"what expired by {row['cutoff']} and is not written off yet would be; {done}"
 
 
+def _export(row: RowMapping) -> str:
+    return f"the export of the list {row['list_name']} would go on after {row['rows']} rows, which are written"
+
+
 def _student_link(row: RowMapping) -> str:
     return f"what guests bought for the address of {row['external_id']} would become that account's"
 
@@ -112,6 +117,7 @@ SAYS: Mapping[str, Say] = {
     "notification": _notification,
     "receipt": _receipt,
     "sweep_run": _sweep_run,
+    "export": _export,
     "student_link": _student_link,
     "staff_act": _staff_act,
     "consumption_act": _consumption_act,

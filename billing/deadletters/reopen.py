@@ -30,6 +30,7 @@ IS_DECIDED: Mapping[str, str] = {
     "receipt": "issued_at IS NOT NULL",
     "account_act": "state <> 'requested'",
     "payment_watch": "gave_up_at IS NULL",
+    "export": "state <> 'writing'",
 }
 """Of a row that is not open: that there is nothing left to do for it."""
 

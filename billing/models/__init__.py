@@ -6,6 +6,7 @@ from billing.models.consumptions import Consumption, ConsumptionAct
 from billing.models.customers import PaymentMethod, StripeCustomer
 from billing.models.deadletters import DeadLetterMark
 from billing.models.expiry import SweepRun
+from billing.models.exports import Export, ExportPart
 from billing.models.ledger import HourAllocation, HourEntry, HourLot, LedgerAudit, StudentBalance
 from billing.models.notifications import Notification
 from billing.models.plans import Installation, PricingPlan, PricingPlanVersion
@@ -13,7 +14,7 @@ from billing.models.purchases import PaymentWatch, Purchase, PurchaseTransition,
 from billing.models.receipts import Receipt, ReceiptCounter
 from billing.models.reconciliation import Cursor, Finding, ReconciliationRun
 from billing.models.refunds import Dispute, Refund, StaleMark
-from billing.models.staff import StaffAct
+from billing.models.staff import StaffAct, StaffSignIn
 from billing.models.students import Student, StudentLink
 from billing.models.subscriptions import StripePrice, Subscription
 from billing.models.webhooks import BeatSlot, UnreadableMessage, WebhookEvent
@@ -26,6 +27,8 @@ __all__ = [
     "Cursor",
     "DeadLetterMark",
     "Dispute",
+    "Export",
+    "ExportPart",
     "Finding",
     "HourAllocation",
     "HourEntry",
@@ -47,6 +50,7 @@ __all__ = [
     "Refund",
     "StaffAct",
     "StaffCase",
+    "StaffSignIn",
     "StaleMark",
     "StripeCall",
     "StripeCustomer",

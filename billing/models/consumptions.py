@@ -23,6 +23,9 @@ class Consumption(SQLModel, table=True):
     __table_args__ = (
         Index("uq_consumption_session", "student_id", "session_id", unique=True, postgresql_where=IS_REMEMBERED),
         Index("ix_consumption_group", "group_id"),
+        Index("ix_consumption_requested", "requested_at", "id"),
+        Index("ix_consumption_student", "student_id", "requested_at"),
+        Index("ix_consumption_session_id", "session_id"),
         Index("ix_consumption_lapse", "ends_at", "id", postgresql_where=text("state = 'held'")),
         CheckConstraint("minutes > 0", name="minutes_positive"),
         CheckConstraint(

@@ -82,6 +82,7 @@ class HourEntry(SQLModel, table=True):
         Index("ix_hour_entry_student", "student_id", "id"),
         by_time("ix_hour_entry_at", "at"),
         Index("ix_hour_entry_consumption", "consumption_id", postgresql_where=text("consumption_id IS NOT NULL")),
+        Index("ix_hour_entry_purchase", "purchase_id", postgresql_where=text("purchase_id IS NOT NULL")),
         Index("ix_hour_entry_sweep_run", "sweep_run_id", "id", postgresql_where=text("sweep_run_id IS NOT NULL")),
         CheckConstraint("minutes <> 0", name="minutes_not_zero"),
     )

@@ -134,7 +134,8 @@ class PurchaseTransition(SQLModel, table=True):
     __tablename__ = "purchase_transition"
     __table_args__ = (
         Index("ix_purchase_transition_purchase", "purchase_id", "id"),
-        by_time("ix_purchase_transition_at", "at"),
+        Index("ix_purchase_transition_cause", "cause"),
+        Index("ix_purchase_transition_failed", "at", postgresql_where=text("step = 'payment_failed'")),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity()])

@@ -99,6 +99,7 @@ class StaleMark(OpenWork, table=True):
     __table_args__ = (
         UniqueConstraint("subject", "object_id"),
         CheckConstraint("marks > 0", name="marks_count"),
+        Index("ix_stale_mark_purchase", "purchase_id", postgresql_where=text("due_at IS NOT NULL")),
         *open_work_constraints("stale_mark"),
     )
     kind: ClassVar[str] = "stale_mark"

@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, text
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlmodel import Field
+from sqlalchemy import CheckConstraint, Index, String, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlmodel import Field, SQLModel
 
 from billing.models.columns import Instant, OpenWork, open_work_constraints, values_of
 from billing.states import ActState, StaffAction
@@ -49,3 +49,22 @@ class StaffAct(OpenWork, table=True):
     after: dict[str, Any] | None = Field(default=None, sa_type=JSONB(none_as_null=True))
     requested_at: datetime = Field(sa_type=Instant)
     decided_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class StaffSignIn(SQLModel, table=True):
+    """A session of the admin: who signed in, as what, and until when. A cookie only names it."""
+
+    __tablename__ = "staff_sign_in"
+    __table_args__ = (
+        Index("ix_staff_sign_in_until", "until"),
+        CheckConstraint("until > signed_in_at", name="has_length"),
+        CheckConstraint("signed_out_at >= signed_in_at", name="ends_after_it_began"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    sub: str = Field(max_length=255)
+    name: str = Field(max_length=150)
+    roles: list[str] = Field(sa_type=ARRAY(String(20)))
+    signed_in_at: datetime = Field(sa_type=Instant)
+    until: datetime = Field(sa_type=Instant)
+    signed_out_at: datetime | None = Field(default=None, sa_type=Instant)

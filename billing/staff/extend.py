@@ -15,6 +15,7 @@ from billing.errors import (
     ExtensionTooShortError,
     InvalidTransactionStateError,
     NotFoundError,
+    PackageChangedError,
     StillExpiredError,
 )
 from billing.ledger import Extension, Lot, Move, Posting
@@ -127,10 +128,19 @@ def _extended(bought: _Bought, lot: Lot | None, wish: Extend | BulkExtend, conte
         raise InvalidTransactionStateError(f"{name} is {bought.state}, and only a paid one can be extended")
     if lot is None or lot.expires_at is None:
         raise InvalidTransactionStateError(f"{name} has no hours that expire")
+    _check_end(name, lot.expires_at, wish.expected_ends.get(bought.transaction_id))
     try:
         return Package(bought.transaction_id, bought.id, lot, new_end(lot.expires_at, wish, context))
     except (StillExpiredError, ExtensionTooShortError, ExtensionTooLongError) as error:
         raise type(error)(f"{name}: {error}") from None
+
+
+def _check_end(name: str, expires_at: datetime, expected: datetime | None) -> None:
+    """Compared as answers write them, to the millisecond. Raises PackageChangedError."""
+    if expected is not None and instant(expected) != instant(expires_at):
+        raise PackageChangedError(
+            f"{name}: its hours last until {instant(expires_at)} now, and not until {instant(expected)} any more"
+        )
 
 
 def _locked(session: Session, transactions: Sequence[int]) -> Sequence[tuple[_Bought, Lot | None]]:

@@ -1,11 +1,12 @@
 """What staff can ask for: each with the bounds of what it takes, as it is kept in the row of the act."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Annotated, ClassVar
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from billing.states import StaffAction
 
@@ -37,19 +38,31 @@ class Wish(BaseModel, ABC):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     action: ClassVar[StaffAction]
+    seen: ClassVar[frozenset[str]] = frozenset()
+    """Which of its fields say what its author has seen, and not what is wanted."""
 
     @property
     @abstractmethod
     def target(self) -> str: ...
 
 
+def _is_unsaid(value: object) -> bool:
+    """It is left out of the row, as if there were no such field."""
+    return not value
+
+
 class Extend(Wish):
-    """The hours of one package last for more days: after their last one, or after today."""
+    """The hours of one package last for more days: after their last one, or after today.
+
+    `expected_expires_at` is the end that its author has seen: where it is another one by then, nothing is done.
+    """
 
     action: ClassVar[StaffAction] = StaffAction.EXTEND
+    seen: ClassVar[frozenset[str]] = frozenset({"expected_expires_at"})
     transaction_id: int
     extension_days: Days
     extend_from_now: bool = False
+    expected_expires_at: AwareDatetime | None = Field(default=None, exclude_if=_is_unsaid)
 
     @property
     def target(self) -> str:
@@ -59,14 +72,20 @@ class Extend(Wish):
     def transaction_ids(self) -> tuple[int, ...]:
         return (self.transaction_id,)
 
+    @property
+    def expected_ends(self) -> Mapping[int, datetime]:
+        return {} if self.expected_expires_at is None else {self.transaction_id: self.expected_expires_at}
+
 
 class BulkExtend(Wish):
-    """The same for several packages: for all, or for none."""
+    """The same for several packages: for all, or for none. `expected_ends` are by transaction, of those it names."""
 
     action: ClassVar[StaffAction] = StaffAction.BULK_EXTEND
+    seen: ClassVar[frozenset[str]] = frozenset({"expected_ends"})
     transaction_ids: Packages
     extension_days: Days
     extend_from_now: bool = False
+    expected_ends: dict[int, AwareDatetime] = Field(default_factory=dict, exclude_if=_is_unsaid)
 
     @property
     def target(self) -> str:

@@ -18,10 +18,12 @@ from billing.messages import (
     SendNotification,
     SendRefund,
     SweepLots,
+    WriteExport,
 )
 from billing.models import (
     AccountAct,
     ConsumptionAct,
+    Export,
     Notification,
     OpenWork,
     PaymentWatch,
@@ -100,6 +102,10 @@ def _receipts(ids: Sequence[Any]) -> list[Message]:
     return [ReceiptsWaiting() for _ in range(0, len(ids), RECEIPT_BATCH)]
 
 
+def _exports(ids: Sequence[Any]) -> list[Message]:
+    return [WriteExport(export_id=export_id) for export_id in ids]
+
+
 OPEN_KINDS: Sequence[OpenKind] = (
     OpenKind(Purchase, _payments),
     OpenKind(WebhookEvent, _events),
@@ -113,4 +119,5 @@ OPEN_KINDS: Sequence[OpenKind] = (
     OpenKind(Receipt, _receipts),
     OpenKind(AccountAct, _account_acts),
     OpenKind(PaymentWatch, _watches),
+    OpenKind(Export, _exports),
 )

@@ -19,6 +19,7 @@ from billing.messages import (
     SendNotification,
     SendRefund,
     SweepLots,
+    WriteExport,
 )
 from billing.models import Purchase
 from billing.notifications.send import MOST_SENDS
@@ -27,6 +28,7 @@ from billing.staff.wishes import Grant
 from billing.stale.marks import mark
 from billing.states import PurchaseState, StaleKind
 from tests.attack.works import OpenRow, Works
+from tests.support.exports import add_students, ask, rows_of, students_named
 from tests.support.factories import add_event, add_purchase, add_student, event_body, intent_body, minutes_left
 from tests.support.hours import Lessons
 from tests.support.office import intent_of
@@ -217,6 +219,21 @@ def payment_watch(works: Works) -> OpenRow:
     return OpenRow("payment_watch", sold.id, AskAboutPayment(purchase_id=sold.id), effects, (1, "completed", 1))
 
 
+def export(works: Works) -> OpenRow:
+    name = f"{new_id().hex}.example"
+    add_students(works.begin, 3, name=name)
+    export_id = ask(works.url, students_named(name), at=works.now).id
+
+    def effects() -> object:
+        state = works.one("SELECT state FROM export WHERE id = :id", id=export_id)
+        kept = works.one("SELECT coalesce(sum(rows), 0) FROM export_part WHERE export_id = :id", id=export_id)
+        written = [row["E-mail"] for row in rows_of(works.begin, export_id)] if state == "ready" else []
+        return state, kept, written
+
+    done = ("ready", 3, [f"{number}@{name}" for number in (1, 2, 3)])
+    return OpenRow("export", export_id, WriteExport(export_id=export_id), effects, done)
+
+
 def _credits(works: Works, sold: Purchase) -> int:
     return int(works.one(ENTRIES, source=f"purchase:{sold.id}:paid%"))
 
@@ -234,6 +251,7 @@ EACH_KIND: Mapping[str, Callable[[Works], OpenRow]] = {
     "receipt": receipt,
     "account_act": account_act,
     "payment_watch": payment_watch,
+    "export": export,
 }
 KINDS: Sequence[str] = tuple(EACH_KIND)
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from billing.errors import BillingError
 from billing.expiry import sweep
+from billing.exports import write
 from tests.attack.open_rows import KINDS, make
 from tests.attack.works import OpenRow, Works
 from tests.support.leases import UnrenewedLeases
@@ -56,6 +57,7 @@ def cases() -> Iterator[Any]:
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     in_chunks_of(monkeypatch, 1)
+    monkeypatch.setattr(write, "PART_ROWS", 2)
 
 
 def test_every_kind_has_points() -> None:

@@ -27,6 +27,7 @@ from billing.messages import (
     SendNotification,
     SendRefund,
     SweepLots,
+    WriteExport,
 )
 from billing.secrets import Vault
 from billing.work import LeaseTerms
@@ -61,6 +62,7 @@ WORKERS: Mapping[type[Message], Callable[[Any, Runtime], object]] = {
     ReceiptsWaiting: tasks.issue_receipts,
     PerformAccountAct: tasks.perform_for_owner,
     AskAboutPayment: tasks.ask_about,
+    WriteExport: tasks.write_list,
 }
 
 

@@ -138,6 +138,7 @@ SAID = {
     "stale_mark": "Stripe would be asked what is true of refunds pi_",
     "receipt": "the receipt of transaction 1",
     "account_act": "Stripe would be asked to cancel",
+    "export": "the export of the list student would go on after 0 rows",
 }
 
 

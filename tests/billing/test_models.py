@@ -82,6 +82,10 @@ REST = (
         'requested', now(), now(), now())
     """,
     """
+    INSERT INTO staff_sign_in (id, sub, name, roles, signed_in_at, until)
+    VALUES (gen_random_uuid(), 'boss', 'Boss', '{admin}', now(), now() + interval '8 h')
+    """,
+    """
     INSERT INTO dead_letter_mark (kind, subject, state, act_id, at)
     SELECT 'webhook_event', '1', 'parked', id, now() FROM staff_act LIMIT 1
     """,
@@ -153,6 +157,11 @@ REST = (
         request_id, state, requested_at, due_at, hint_at)
     VALUES (gen_random_uuid(), 'pause', '{}', 'sub-1', true, 'key', 'hash', 'request', 'requested', now(), now(), now())
     """,
+    """
+    INSERT INTO export (id, sub, list_name, selection, request_id, state, requested_at, due_at, hint_at)
+    VALUES (gen_random_uuid(), 'boss', 'entry', '{}', 'request', 'writing', now(), now(), now())
+    """,
+    "INSERT INTO export_part (export_id, number, rows, body) SELECT id, 1, 1, '' FROM export",
 )
 
 RANDOM = "gen_random_uuid()"
@@ -178,6 +187,7 @@ OWING = "minutes_left = -1, minutes_consumed = minutes_granted + 1"
 CLOSED_NOW = "closed_at = now()"
 CASE_FACTS = "reason, source, detail, state, opened_at"
 CLOSED = "due_at = NULL, hint_at = NULL"
+WRITTEN = f"ready_at = now(), {CLOSED}"
 LINK_FACTS = "external_id, email, name, request_id, requested_at"
 DECIDED = "decided_at = now()"
 CONSUMPTION_FACTS = "group_id, student_id, session_id, mode, minutes, state, caller_sub, requested_at"
@@ -548,6 +558,26 @@ FORBIDDEN = {
         ("decided_once", "decided before it was", changed("dispute", DECIDED)),
         ("disputestate", "an unknown state", changed("dispute", f"state = 'forgotten', {DECIDED}")),
     ],
+    "export": [
+        *cases_of_open_work("export", f"{CLOSED}, gave_up_at = now()"),
+        ("rows_not_negative", "fewer rows than none", changed("export", "rows = -1")),
+        ("ready_once", "ready at no time", changed("export", f"state = 'ready', {CLOSED}")),
+        ("ready_once", "ready while it is written", changed("export", "ready_at = now()")),
+        ("ready_is_closed", "ready, and still worked", changed("export", "state = 'ready', ready_at = now()")),
+        ("writing_is_open", "asked for, but nobody would find it", changed("export", CLOSED)),
+        ("erased_once", "erased at no time", changed("export", f"state = 'erased', {WRITTEN}")),
+        ("erased_once", "erased, and still there", changed("export", f"state = 'ready', {WRITTEN}, erased_at = now()")),
+        (
+            "downloaded_once_ready",
+            "fetched before it was ready",
+            changed("export", f"state = 'ready', {WRITTEN}, downloaded_at = now() - interval '1 s'"),
+        ),
+        ("exportstate", "an unknown state", changed("export", f"state = 'lost', {WRITTEN}")),
+    ],
+    "export_part": [
+        ("counts", "part 0", changed("export_part", "number = 0")),
+        ("counts", "a part of fewer rows than none", changed("export_part", "rows = -1")),
+    ],
     "payment_watch": [
         *cases_of_open_work("payment_watch"),
         ("asks_count", "asked about less than never", changed("payment_watch", "asks = -1")),
@@ -663,6 +693,14 @@ FORBIDDEN = {
     ],
     "stripe_price": [
         ("stripe_price_id", "a price of two versions", "INSERT INTO stripe_price VALUES (2, 'p', 'price_1', now())"),
+    ],
+    "staff_sign_in": [
+        ("has_length", "a session of no length", changed("staff_sign_in", "until = signed_in_at")),
+        (
+            "ends_after_it_began",
+            "signed out before anybody had signed in",
+            changed("staff_sign_in", "signed_out_at = signed_in_at - interval '1 s'"),
+        ),
     ],
     "student_balance": [
         ("minutes_not_negative", "a negative balance", f"UPDATE student_balance SET {OWING}"),

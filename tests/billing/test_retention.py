@@ -89,6 +89,23 @@ def test_secrets_go_a_day_after_their_act_was_decided(begin: Begin, now: datetim
     assert found(begin, "SELECT count(*) FROM account_act") == [3]
 
 
+def test_sign_ins_go_a_quarter_after_they_ended(begin: Begin, now: datetime) -> None:
+    """By the machine's time, whatever business time is, and whether somebody signed out or not."""
+    run(
+        begin,
+        """
+        INSERT INTO staff_sign_in (id, sub, name, roles, signed_in_at, until, signed_out_at)
+        SELECT gen_random_uuid(), 'boss', 'Boss', '{admin}', ended - interval '8 h', ended,
+            CASE WHEN hours % 2 = 0 THEN ended - interval '7 h' END
+        FROM unnest(ARRAY[-8, -7, 1, 24 * 90 - 1, 24 * 90 + 1, 24 * 90 + 2]) AS hours,
+            LATERAL (SELECT clock_timestamp() - hours * interval '1 h' AS ended) AS times
+        """,
+    )
+    drop_old_rows(begin, now=now + timedelta(days=3650))
+    hours = "SELECT round(extract(epoch FROM clock_timestamp() - until) / 3600)::int FROM staff_sign_in ORDER BY 1"
+    assert found(begin, hours) == [-8, -7, 1, 24 * 90 - 1]
+
+
 def test_they_go_in_chunks(begin: Begin, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
     """One statement over millions of rows would be cut off by its time limit each time, and drop nothing ever."""
     monkeypatch.setattr(retention, "CHUNK", 3)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -236,6 +236,67 @@ def test_two_extensions_at_once_come_one_after_the_other(room: StaffRoom, packag
         thread.join()
     assert [room.row(act_id).state for act_id in ids] == [ActState.DONE] * 3
     assert room.lot().expires_at == ENDS + 7 * DAY
+
+
+def test_who_saw_another_end_is_told_the_one_of_now(room: StaffRoom, package: Purchase) -> None:
+    """Two people who extend it for the same reason extend it once: the second decides anew."""
+    ids = [
+        room.accept(Extend(transaction_id=1, extension_days=days, expected_expires_at=ENDS)).id for days in (30, 31, 1)
+    ]
+    for act_id in ids:
+        room.perform(act_id)
+    acts = [room.row(act_id) for act_id in ids]
+    assert [refusal(act) for act in acts] == [(ActState.DONE, None), *[(ActState.REFUSED, "package_changed")] * 2]
+    assert acts[1].error_message == (
+        "package 1: its hours last until 2026-04-08T23:00:00.000Z now, and not until 2026-03-10T00:00:00.000Z any more"
+    )
+    assert room.lot().expires_at == datetime(2026, 4, 8, 23, tzinfo=UTC)
+    seen = room.lot().expires_at
+    assert room.do(Extend(transaction_id=1, extension_days=1, expected_expires_at=seen)).state is ActState.DONE
+
+
+def test_an_end_is_looked_at_when_nobody_can_move_it_any_more(room: StaffRoom, package: Purchase) -> None:
+    """Whatever was so when the act was taken up: it counts how it is under the lock."""
+    act_id = room.accept(Extend(transaction_id=1, extension_days=1, expected_expires_at=ENDS)).id
+    working = threading.Thread(target=room.perform, args=(act_id,))
+    with room.begin() as session:
+        session.execute(text("SELECT FROM purchase WHERE id = :id FOR UPDATE"), {"id": package.id})
+        working.start()
+        wait_until_somebody_waits(room.begin)
+        session.execute(text("UPDATE hour_lot SET expires_at = expires_at + interval '1 day'"))
+    working.join()
+    assert refusal(room.row(act_id)) == (ActState.REFUSED, "package_changed")
+    assert room.lot().expires_at == ENDS + DAY
+
+
+@pytest.mark.usefixtures("package")
+def test_an_end_that_was_seen_to_the_millisecond_is_the_same(room: StaffRoom) -> None:
+    """Answers are written so, and in whichever zone it is sent back."""
+    room.run("UPDATE hour_lot SET expires_at = '2026-03-09T15:00:00.123456Z'")
+    seen = datetime(2026, 3, 9, 16, 0, 0, 123_000, tzinfo=timezone(timedelta(hours=1)))
+    assert room.do(Extend(transaction_id=1, extension_days=1, expected_expires_at=seen)).state is ActState.DONE
+
+
+def test_a_wish_of_before_goes_on_as_it_did(room: StaffRoom, package: Purchase) -> None:
+    """What waits in a row while the program is replaced names no end, and what names none is written as ever."""
+    wish = Extend(transaction_id=1, extension_days=1)
+    assert wish.model_dump(mode="json") == {"transaction_id": 1, "extension_days": 1, "extend_from_now": False}
+    many = BulkExtend(transaction_ids=(1,), extension_days=1)
+    assert many.model_dump(mode="json") == {"transaction_ids": [1], "extension_days": 1, "extend_from_now": False}
+    assert room.do(wish).state is ActState.DONE
+    assert room.do(many).state is ActState.DONE
+    assert room.lot().expires_at == ENDS + 2 * DAY
+
+
+@pytest.mark.usefixtures("three")
+def test_one_that_ends_otherwise_refuses_them_all(room: StaffRoom) -> None:
+    ends = {1: ENDS - 5 * DAY, 2: ENDS, 3: ENDS + DAY}
+    act = room.do(BulkExtend(transaction_ids=(1, 2, 3), extension_days=7, expected_ends=ends))
+    assert refusal(act) == (ActState.REFUSED, "package_changed")
+    assert (act.error_message or "").startswith("package 3: ")
+    assert [room.lot(lot_id).expires_at for lot_id in (1, 2, 3)] == [ENDS - 5 * DAY, ENDS, ENDS]
+    good = BulkExtend(transaction_ids=(1, 2, 3), extension_days=7, expected_ends={**ends, 3: ENDS})
+    assert room.do(good).state is ActState.DONE
 
 
 def test_who_holds_the_purchase_is_decided_first(room: StaffRoom, package: Purchase) -> None:

@@ -30,6 +30,7 @@ from billing.stale.marks import mark
 from billing.states import PurchaseState, StaleKind
 from billing.student_links import follow_link
 from billing.webhooks.drain import drain
+from tests.support.exports import add_students, ask, students_named, write
 from tests.support.factories import add_event, add_purchase, add_student, event_body, intent_body
 from tests.support.hints import KeptHints
 from tests.support.hours import Lessons
@@ -206,6 +207,12 @@ class Graveyard:
         )
         return Dead(self.die(LetterName("receipt", str(receipt_id))), issue, "issued")
 
+    def export(self) -> Dead:
+        add_students(self.begin, 3)
+        export_id = ask(self.url, students_named(), at=self.now).id
+        name = self.die(LetterName("export", str(export_id)))
+        return Dead(name, partial(write, self.begin, export_id, now=self.now), "ready")
+
     def account_act(self) -> Dead:
         act_id = new_id()
         self.run(ACCOUNT_ACT, id=act_id, now=self.now)
@@ -242,4 +249,5 @@ EACH_KIND: Mapping[str, Callable[[Graveyard], Dead]] = {
     "stale_mark": Graveyard.stale_mark,
     "receipt": Graveyard.receipt,
     "account_act": Graveyard.account_act,
+    "export": Graveyard.export,
 }

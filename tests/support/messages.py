@@ -25,6 +25,7 @@ from billing.messages import (
     SweepLots,
     WarnStudents,
     WatchDisputes,
+    WriteExport,
 )
 
 SAMPLES: dict[type[Message], Message] = {
@@ -40,6 +41,7 @@ SAMPLES: dict[type[Message], Message] = {
     SweepLots: SweepLots(run_id=1),
     WarnStudents: WarnStudents(),
     SendNotification: SendNotification(notification_id=new_id()),
+    WriteExport: WriteExport(export_id=new_id()),
     SendRefund: SendRefund(refund_id=new_id()),
     AskStripe: AskStripe(mark_id=1),
     ReceiptsWaiting: ReceiptsWaiting(),

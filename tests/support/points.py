@@ -16,6 +16,7 @@ from billing.accounts import perform as account_acts
 from billing.consumptions import drain as hours
 from billing.consumptions import settle as hours_settled
 from billing.expiry import sweep
+from billing.exports import write as exports
 from billing.ledger import expiries
 from billing.notifications import send as notifications
 from billing.purchases import asking, completion, payment
@@ -190,6 +191,15 @@ POINTS: Mapping[str, Sequence[Point]] = {
         *calls("create_setup_intent"),
         inside("before the commit", [(decisions, "decide")]),
         Point("after the commit", [(account_acts, "repeated")], call=3),
+    ],
+    "export": [
+        inside("before the claim's commit", [(work, "claim_unless_worn_out")]),
+        CLAIMED,
+        inside("before its rows are read", [(exports, "read_slice")]),
+        Point("once its rows are written", [(exports, "csv_of")]),
+        RESUMED,
+        inside("before the commit of a part", [(exports, "_keep")]),
+        Point("after the commit of a part", [(exports, "repeated")], call=2),
     ],
     "payment_watch": [
         CLAIMED,

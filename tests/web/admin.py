@@ -23,10 +23,10 @@ class Desk:
     def __init__(self, client: TestClient, tokens: Tokens) -> None:
         self.client = client
         self.client.cookies.clear()
-        self._tokens = tokens
+        self.tokens = tokens
 
     def sign_in(self, *roles: str, sub: str = "boss", **claims: Any) -> Response:
-        token = self._tokens.of(sub, roles=list(roles), **claims)["Authorization"].removeprefix("Bearer ")
+        token = self.tokens.of(sub, roles=list(roles), **claims)["Authorization"].removeprefix("Bearer ")
         return self.post("login", {"token": token})
 
     def get(self, path: str, **parameters: str) -> Response:

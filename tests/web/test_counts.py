@@ -140,7 +140,7 @@ def test_a_frozen_server_does_not_catch_up_on_what_was_counted_elsewhere() -> No
             await until(lambda: not one.is_away)
             with redis.Redis.from_url(server.url()) as valkey:
                 assert [name for name in valkey.scan_iter("*") if b":b" in name and not name.endswith(b":by")]
-                assert not valkey.exists("{purchase-limits}:a")
+                assert not valkey.exists("{limits}:a")
 
         shared(server.url(), use)
 
@@ -160,12 +160,12 @@ def test_a_server_whose_clock_was_set_is_asked_again(valkey_url: str) -> None:
 def test_whatever_valkey_answers_the_door_is_not_refused(valkey_url: str) -> None:
     """A counter that is broken is a counter that is away."""
     with redis.Redis.from_url(valkey_url) as valkey:
-        valkey.set("{purchase-limits}:a", "no window")
+        valkey.set("{limits}:a", "no window")
 
         async def use(one: SharedCounts, other: SharedCounts) -> None:
             assert await one.take(hold(("a", 1))) is None
             assert one.is_away
-            valkey.delete("{purchase-limits}:a")
+            valkey.delete("{limits}:a")
             await until(lambda: not one.is_away)
             assert await other.take(hold(("a", 1))) is not None
 

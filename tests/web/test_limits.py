@@ -181,11 +181,11 @@ def test_what_is_counted_leaves_valkey_after_its_window(settings: Settings, valk
         buy(client)
         buy(client)
         with redis.Redis.from_url(valkey_url) as valkey:
-            names = [name.decode() for name in valkey.scan_iter("{purchase-limits}*")]
+            names = [name.decode() for name in valkey.scan_iter("{limits}*")]
             assert len(names) == 4
             assert not any("ana" in name or "192.0.2" in name for name in names)
             time.sleep(1.2)
-            assert list(valkey.scan_iter("{purchase-limits}*")) == []
+            assert list(valkey.scan_iter("{limits}*")) == []
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def wait_until_counted(valkey: RunningValkey, places: int) -> None:
     deadline = time.monotonic() + 10
     with redis.Redis.from_url(valkey.url()) as asking:
         while True:
-            names = [name for name in asking.scan_iter("{purchase-limits}:address:*") if not name.endswith(b":by")]
+            names = [name for name in asking.scan_iter("{limits}:address:*") if not name.endswith(b":by")]
             if sum(int(asking.zcard(name)) for name in names) == places:
                 return
             assert time.monotonic() < deadline

@@ -1,6 +1,7 @@
 """What staff read of the service itself: true figures of now, and a day that is counted from the rows."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,6 +17,7 @@ from billing.brakes.words import Asked, Outcome
 from billing.clock import utc_now
 from billing.config import Settings
 from billing.db import Begin
+from billing.ids import new_id
 from billing.models import BeatSlot, PurchaseTransition
 from billing.reads.operations import JOBS
 from billing.states import PurchaseState, Step
@@ -24,12 +26,15 @@ from tests.support.factories import add_event, add_purchase, add_student, event_
 from tests.support.records import bought, credited
 from tests.support.servers import running_valkey
 from tests.support.statements import counted
+from tests.web.admin import Desk
 from tests.web.openapi import documented
+from tests.web.openapi.documented import operations, twin
 from tests.web.reading import written
 from tests.web.support import API, Tokens
+from web.admin.sessions import COOKIE
 from web.app import create_app
 
-SYSTEM = f"{API}admin/system/"
+SYSTEM, FOR_PAGE = f"{API}admin/system/", "/admin/system/"
 AUDIT = "billing.ledger.audit"
 Get = Callable[[str], dict[str, Any]]
 
@@ -164,9 +169,10 @@ def test_the_day_is_counted_in_quarters(get: Get, begin: Begin) -> None:
     for at in (quarter, quarter - timedelta(seconds=1), quarter - timedelta(hours=23, minutes=46)):
         bought(begin, ana, at=at)
         add_event(begin, event_body("any", {}, at=at), at=at)
+    credited(begin, ana, at=quarter, expires_at=None, minutes=30)
     declined = add_purchase(begin, at=quarter, state=PurchaseState.FAILED)
     with begin() as session:
-        for step in (Step.PAYMENT_FAILED, Step.PAYMENT_FAILED, Step.CREDITED):
+        for step in (Step.PAYMENT_FAILED, Step.PAYMENT_FAILED, Step.CANCELLED):
             state = PurchaseState.FAILED
             session.add(PurchaseTransition(purchase_id=declined.id, step=step, state=state, cause="any", at=quarter))
         settled = "UPDATE webhook_event SET due_at = NULL, hint_at = NULL, state = 'ignored', outcome = 'unhandled'"
@@ -174,7 +180,7 @@ def test_the_day_is_counted_in_quarters(get: Get, begin: Begin) -> None:
     quarters = get("history")["quarters"]
     assert [one["at"] for one in quarters] == [written(quarter - n * timedelta(minutes=15)) for n in range(95, -1, -1)]
     figures = [[*one.values()][1:] for one in quarters if any(list(one.values())[1:])]
-    assert figures == [[1, 0, 0, 1, 2.0, 600], [2, 1, 2, 1, None, 600]]
+    assert figures == [[1, 1, 0, 1, 2.0, 600], [2, 1, 2, 1, None, 630]]
 
 
 def test_each_answer_costs_a_statement_or_two(get: Get) -> None:
@@ -184,6 +190,61 @@ def test_each_answer_costs_a_statement_or_two(get: Get) -> None:
         with counted() as statements:
             get(name)
         assert len(statements) == most
+
+
+@pytest.fixture
+def desk(settings: Settings, tokens: Tokens) -> Iterator[Desk]:
+    """A browser of somebody on staff; what it asks for is not in the API's document."""
+    with TestClient(create_app(settings), client=("192.0.2.7", 4711)) as client:
+        yield Desk(client, tokens)
+
+
+@pytest.mark.parametrize("name", ["health", "history"])
+def test_whoever_has_signed_in_to_the_admin_needs_no_token(desk: Desk, tokens: Tokens, name: str) -> None:
+    """At the addresses of the page; with a token they are as those of the API."""
+    path = f"{FOR_PAGE}{name}/"
+    refused = desk.client.get(path)
+    assert (refused.status_code, refused.json()["error_type"]) == (401, "authentication_required")
+    by_token = desk.client.get(path, headers=tokens.of("bo", roles=["staff"]))
+    desk.sign_in("staff")
+    by_session = desk.client.get(path)
+    assert (by_token.status_code, by_session.status_code) == (200, 200)
+    assert by_token.json().keys() == by_session.json().keys()
+    assert by_session.headers["cache-control"] == "no-store"
+    desk.post("logout", {}, page="")
+    assert desk.client.get(path).status_code == 401
+
+
+def test_a_token_counts_before_a_session(desk: Desk, tokens: Tokens) -> None:
+    """Who sends one wants to be known by it."""
+    desk.sign_in("admin")
+    for headers, status in (({"Authorization": "Bearer none"}, 401), (tokens.of("ana", roles=["student"]), 403)):
+        assert desk.client.get(f"{FOR_PAGE}health/", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("site", "status"), [("same-origin", 200), ("none", 200), ("same-site", 401), ("cross-site", 401)]
+)
+def test_a_session_is_believed_for_pages_of_ours_alone(desk: Desk, site: str, status: int) -> None:
+    """A page of a neighbour under the same domain gets the cookie sent along, and is no page of ours."""
+    desk.sign_in("staff")
+    assert desk.client.get(f"{FOR_PAGE}health/", headers={"Sec-Fetch-Site": site}).status_code == status
+
+
+def test_a_session_opens_nothing_else(desk: Desk) -> None:
+    """Neither another method at these addresses, nor any route of the API, wherever the cookie comes along."""
+    desk.sign_in("admin")
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        assert desk.client.request(method, f"{FOR_PAGE}health/", json={}).status_code == 405
+    cookie = {"Cookie": f"{COOKIE}={desk.client.cookies[COOKIE]}"}
+    assert desk.client.get(f"{FOR_PAGE}health/", headers=cookie).status_code == 200
+    needing = [(method, path) for method, path, operation in operations() if operation["security"] == [{"bearer": []}]]
+    assert len(needing) > 40
+    for method, path in needing:
+        found = re.sub(r"\{[^}]*\}", f"{new_id()}", path)
+        for address in (found, twin(found)):
+            answer = desk.client.request(method, address, headers=cookie, json={} if method != "GET" else None)
+            assert (method, address, answer.status_code) == (method, address, 401)
 
 
 def test_the_page_runs_its_own_scripts_alone(client: TestClient) -> None:

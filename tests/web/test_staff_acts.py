@@ -23,6 +23,7 @@ from tests.support.records import DAY, bought
 from tests.support.staff import StaffRoom
 from tests.support.statements import counted
 from tests.web.following import soon
+from tests.web.reading import written
 from tests.web.support import API, Tokens
 
 EXTEND, BULK = f"{API}admin/packages/1/extend/", f"{API}admin/bulk-extend-packages/"
@@ -147,6 +148,20 @@ def test_whoever_waits_is_refused_in_the_words_of_the_refusal(post: Post, hands:
 
 
 @pytest.mark.usefixtures("packages")
+def test_an_end_that_was_seen_is_checked_by_the_worker(post: Post, hands: Hands) -> None:
+    """Who was faster moved it; where nobody was, the end of an answer is good as it stands there."""
+    wish = {"extension_days": 30, "reason": REASON, "extend_from_now": True}
+    ends = hands.room.lot().expires_at
+    assert ends is not None
+    with soon(hands.work):
+        stale = post(EXTEND, {**wish, "expected_expires_at": written(ends - timedelta(days=1))}, Prefer="wait=10")
+    assert (stale.status_code, stale.json()["error_type"]) == (409, "package_changed")
+    assert f"until {written(ends)} now" in stale.json()["message"]
+    with soon(hands.work):
+        assert post(EXTEND, {**wish, "expected_expires_at": written(ends)}, Prefer="wait=10").status_code == 200
+
+
+@pytest.mark.usefixtures("packages")
 def test_where_nobody_works_the_wait_ends_with_the_id(post: Post) -> None:
     answer = post(EXTEND, {"extension_days": 9, "reason": REASON}, Prefer="wait=0")
     assert (answer.status_code, answer.headers["Preference-Applied"]) == (202, "wait=0")
@@ -197,6 +212,10 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         for days in (0, -1, 1827, 1.5, "30", True, None, 10**18)
     ),
     *((EXTEND, {"extend_from_now": flag}, "extend_from_now") for flag in ("yes", 1, None)),
+    *(
+        (EXTEND, {"expected_expires_at": at}, "expected_expires_at")
+        for at in ("", 0, "2026-03-10", "2026-03-10T00:00:00")
+    ),
     *((BULK, {"transaction_ids": ids}, "transaction_ids") for ids in ([], None, "1", ["1"], [True], [1] * 1001)),
     *((PROCESS, {"grace_hours": hours}, "grace_hours") for hours in (-1, 8761, "24", 1.5, True)),
     *((PROCESS, {"dry_run": flag}, "dry_run") for flag in ("yes", 1, None)),

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette_admin import CustomView, route
 
+from billing.lists.search import number_of
 from web.admin.lists.fields import page_of
-from web.admin.lists.searches import number_of
 from web.door import Door
 
 PAGES: Mapping[str, str] = {

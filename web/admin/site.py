@@ -14,14 +14,14 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
-from starlette_admin import CustomView, DropDown, route
+from starlette_admin import CustomView, DropDown, Link, route
 from starlette_admin.contrib.sqlmodel import Admin
 from starlette_admin.export import ExportConfig
 from starlette_admin.views import BaseView
 
-from billing.config import AppEnv
 from billing.db import connect
 from billing.errors import TransientError
+from billing.lists.dead_letters import DeadLetter
 from billing.models import (
     Consumption,
     Dispute,
@@ -38,12 +38,14 @@ from billing.models import (
     Refund,
     StaffAct,
     StaffCase,
+    StaffSignIn,
     Student,
     Subscription,
     SweepRun,
     WebhookEvent,
 )
 from web.admin.acts.pages import ActPages
+from web.admin.exports import ExportPages
 from web.admin.keys import keys_for
 from web.admin.lists.hours import ConsumptionList, EntryList, LotList, SweepList
 from web.admin.lists.money import (
@@ -60,13 +62,13 @@ from web.admin.lists.people import MailList, StudentList
 from web.admin.lists.pipeline import (
     ActList,
     CaseList,
-    DeadLetter,
     EventList,
     FindingList,
     LetterList,
     ReconciliationList,
+    SignInList,
 )
-from web.admin.lists.rows import MOST
+from web.admin.lists.rows import MOST, RowList
 from web.admin.page import OwnPage
 from web.admin.places import Places
 from web.admin.sessions import Sessions
@@ -77,6 +79,7 @@ from web.admin.templates import StrictTemplates
 from web.door import Door
 
 FOLDER = Path(__file__).parent
+OPERATIONS = "/operations/"
 CONNECTIONS = 2
 """Few people look at once, and each of their questions is short."""
 
@@ -109,6 +112,7 @@ class AdminSite:
             pool_size=CONNECTIONS,
             statement_timeout="2s",
             default_transaction_read_only="on",
+            plan_cache_mode="force_custom_plan",  # few rows of a state are found another way than many
         )
         self.app = Shell(_mounted(self._admin(door)), door.settings)
 
@@ -117,8 +121,6 @@ class AdminSite:
 
     def _admin(self, door: Door) -> Admin:
         keys = keys_for(door.settings, "admin forms")
-        is_https_only = door.settings.app_env is AppEnv.PRODUCTION
-        sessions = Middleware(Sessions, keys_for(door.settings, "admin sessions"), https_only=is_https_only)
         admin = Admin(
             self._engine,
             title="Billing",
@@ -130,12 +132,14 @@ class AdminSite:
             index_view=Home(),
             auth_provider=SignIn(door),
             secret_key=cast("str", keys),  # itsdangerous takes several, and Admin only hands them on
-            middlewares=[sessions],
+            middlewares=[Middleware(Sessions, door.settings)],
             timezone_config=None,  # instants are shown in the business's zone, whoever looks
             export_config=ExportConfig(max_rows=MOST),
         )
         _extend(admin.templates.env, door)
-        for view in (*_menu(), ActPages(door), StudentPage(door), Places(door)):
+        operations = Link("Operations", "fa fa-gauge-high", OPERATIONS)
+        exports = ExportPages(door)
+        for view in (operations, *_menu(exports), exports, ActPages(door), StudentPage(door), Places(door)):
             admin.add_view(view)
         return admin
 
@@ -145,7 +149,14 @@ def _extend(env: Environment, door: Door) -> None:
     env.globals["most"] = MOST
 
 
-def _menu() -> Sequence[DropDown]:
+def _menu(exports: ExportPages) -> Sequence[DropDown]:
+    groups = _groups()
+    for view in (view for group in groups for view in group.views if isinstance(view, RowList)):
+        view.ask_worker = exports.ask
+    return groups
+
+
+def _groups() -> Sequence[DropDown]:
     return (
         _group("People", "fa fa-users", StudentList(Student), MailList(Notification)),
         _group(
@@ -177,7 +188,7 @@ def _menu() -> Sequence[DropDown]:
             CaseList(StaffCase),
             ReconciliationList(ReconciliationRun),
         ),
-        _group("Audit", "fa fa-clipboard-list", ActList(StaffAct)),
+        _group("Audit", "fa fa-clipboard-list", ActList(StaffAct), SignInList(StaffSignIn)),
     )
 
 

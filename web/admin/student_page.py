@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette_admin import route
 
 from billing.clock import utc_now
+from billing.lists.search import number_of
 from billing.reads.balances import BalanceView, balance_of, written_sums
 from billing.reads.ledger import EntryView, Explanation, explain
 from billing.reads.pages import Page, Slice
@@ -20,7 +21,6 @@ from billing.reads.timeline import MOST, MomentView, timeline_of
 from billing.reads.whose import of_id
 from billing.reads.written import euros, hours
 from web.admin.lists.fields import local, place_of
-from web.admin.lists.searches import number_of
 from web.admin.page import OwnPage
 from web.admin.sessions import officer_of
 from web.days import end_of
@@ -111,7 +111,10 @@ def _before(given: str | None) -> datetime | None:
 
 
 def _sums(balance: BalanceView) -> dict[str, str]:
-    return {name.replace("_", " ").capitalize(): value for name, value in written_sums(balance).items()}
+    sums = {name.replace("_", " ").capitalize(): value for name, value in written_sums(balance).items()}
+    return {
+        "Paid, less what went back (€)" if name == "Balance amount" else name: value for name, value in sums.items()
+    }
 
 
 def _moment(moment: MomentView, request: Request) -> dict[str, Any]:

@@ -13,6 +13,10 @@ CHANGES: Mapping[str, str] = {
     "<script": '<script nonce="{{ request.scope.csp_nonce }}"',
     'onclick="applyColumnVisibility()"': 'data-admin-hook="apply-columns"',
     'onchange="window.location = this.value"': 'data-admin-hook="go-to-value"',
+    # A link without an address is no button to a screen reader, and out of reach of keys.
+    '<a class="btn-close" data-bs-dismiss="alert" aria-label="close"></a>': (
+        '<button type="button" class="btn-close" data-bs-dismiss="alert" aria-label="Close"></button>'
+    ),
 }
 
 

@@ -66,6 +66,11 @@ KINDS: Mapping[str, Kind] = {
     ),
     "extension_too_long": Kind(409, "package 41: its hours would last for more than 1826 days from now"),
     "extension_too_short": Kind(409, "package 41: its hours last until 2026-04-16T23:00:00.000Z already"),
+    "package_changed": Kind(
+        409,
+        "package 41: its hours last until 2026-05-16T23:00:00.000Z now, "
+        "and not until 2026-04-16T23:00:00.000Z any more",
+    ),
     "insufficient_balance": Kind(409, "There are not enough hours."),
     "package_expired": Kind(409, "The packages that had hours have expired."),
     "no_packages": Kind(409, "There is no package to take hours from."),

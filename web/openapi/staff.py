@@ -30,7 +30,7 @@ STAFF: Operations = {
         "Let a package last longer",
         "So many days more after its last one, or after today. What was written off when it expired comes back.",
         {200: _done(shapes.ExtendedPackage), 202: ACCEPTED},
-        (*ASKED, "not_found", *NOT_EXTENDED),
+        (*ASKED, "not_found", "package_changed", *NOT_EXTENDED),
         "staff",
         USER,
         (given.TRANSACTION_ID, *WITH_KEY),

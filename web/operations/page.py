@@ -1,4 +1,5 @@
-"""The page of operations: a frame that anybody may have, and that asks for the figures with its reader's token.
+"""The page of operations: a frame that anybody may have, and that asks for the figures with its reader's token, or
+with the session of whoever has signed in to the admin.
 
 It is no part of the API and not in its document: it asks like any other front end.
 """

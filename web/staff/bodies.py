@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, StrictStr, WithJsonSchema
 
 from billing.staff.wishes import LONGEST_DAYS, LONGEST_GRACE_HOURS, LONGEST_INVOICE_REF, MOST_PACKAGES
+from web.hour_schemas import AS_INSTANT, Instant
 from web.schemas import AS_PRICE, Body, Cents
 
 REASON_LENGTH = 500
@@ -88,6 +89,10 @@ AS_IDS = {
     "description": "One that comes twice counts once.",
 }
 
+AS_END = {
+    "description": "The `expires_at` that was seen: where it is another one by then, nothing is done.",
+    "anyOf": [AS_INSTANT, {"type": "null"}],
+}
 AS_INVOICE_REF = {
     "type": "string",
     "minLength": 1,
@@ -118,6 +123,7 @@ class ExtendBody(Body):
     extension_days: Days
     reason: Reason
     extend_from_now: Flag = False
+    expected_expires_at: Annotated[Instant | None, WithJsonSchema(AS_END)] = None
 
 
 class BulkExtendBody(Body):

@@ -45,6 +45,7 @@ class StaffPackageRoutes:
             transaction_id=transaction_id,
             extension_days=body.extension_days,
             extend_from_now=body.extend_from_now,
+            expected_expires_at=body.expected_expires_at,
         )
 
         async def shown(_: object) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from web.schemas import PurchaseBody
 
 OPERATIONS = {f"{method} {path}": operation for method, path, operation in operations()}
 DOCUMENT = "/api/finances/openapi.json"
-PAGES = ("/shop/", "/account/", "/site/", "/operations/")
+PAGES = ("/shop/", "/account/", "/site/", "/operations/", "/admin/")
 """What people see in a browser is no part of the API."""
 
 

@@ -37,11 +37,13 @@ def _named(key: str) -> str:
 
 
 async def accept(door: Door, request: Request, wish: Wish, reason: str, key: str, by: Accept) -> AcceptedAct:
-    """Committed, and on its way. A form that is sent twice is one act, for its key was drawn with the page.
+    """Committed, and on its way. A form that is sent twice is one act, for its key was drawn with the page: what there
+    was to be seen when it came is no part of its words.
 
     Raises IdempotencyMismatchError where the same form comes again with other words in it.
     """
     address = client_address(request, door.settings.trusted_proxies)
+    wanted = wish.model_dump(mode="json", exclude=set(wish.seen))
     asked = ActRequest(
         id=new_id(),
         wish=wish,
@@ -49,7 +51,7 @@ async def accept(door: Door, request: Request, wish: Wish, reason: str, key: str
         actor=officer_of(request).sub,
         address=str(address) if address else None,
         idempotency_key=_named(key),
-        body_hash=digest_of({"action": wish.action, "reason": reason, **wish.model_dump(mode="json")}),
+        body_hash=digest_of({"action": wish.action, "reason": reason, **wanted}),
         request_id=request.scope["request_id"],
         requested_at=utc_now(),
     )

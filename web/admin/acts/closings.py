@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from billing.lists.search import number_of, uuid_of
 from billing.reads.written import euros
 from billing.staff.wishes import CloseCase, CloseFinding, Wish
 from web.admin.acts.form import Act, Input, Subject
 from web.admin.lists.fields import page_of
-from web.admin.lists.searches import number_of, uuid_of
 from web.staff.bodies import NoteBody
 
 FINDING = text("SELECT id, kind AS what, state, detail, ours_cents, theirs_cents FROM finding WHERE id = :id")

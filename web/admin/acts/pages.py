@@ -16,8 +16,10 @@ from billing import clock
 from billing.clock import utc_now
 from billing.errors import RefusedError
 from billing.ids import new_id
+from billing.lists.search import uuid_of
 from billing.plans.terms import PlanTermsError
 from billing.reads.staff_acts import find_act
+from billing.reads.written import euros, hours
 from billing.states import ActState
 from web.admin.acts.acceptance import accept, find_earlier
 from web.admin.acts.closings import CloseOneCase, CloseOneFinding
@@ -27,7 +29,6 @@ from web.admin.acts.plans import ChangePlan, MakePlan, ShowPlans
 from web.admin.acts.purchases import GiveBack, Lengthen
 from web.admin.acts.students import GrantHours, TakeHoursBack
 from web.admin.lists.fields import place_of
-from web.admin.lists.searches import uuid_of
 from web.admin.page import OwnPage
 from web.admin.sessions import officer_of
 from web.door import Door
@@ -181,5 +182,19 @@ def _understood(inputs: Sequence[Input], given: Mapping[str, str]) -> dict[str, 
     return found
 
 
-def _written(facts: Mapping[str, Any] | None) -> str:
-    return "" if facts is None else orjson.dumps(dict(facts), option=orjson.OPT_INDENT_2).decode()
+def _written(facts: Mapping[str, Any] | None) -> Sequence[tuple[str, str]]:
+    return [_in_words(name, value) for name, value in (facts or {}).items()]
+
+
+def _in_words(name: str, value: Any) -> tuple[str, str]:
+    """Money in euros, time in hours; what is made of several parts stays as it was written."""
+    label = name.replace("_", " ").capitalize()
+    if isinstance(value, bool):
+        return label, "yes" if value else "no"
+    if isinstance(value, int) and name.endswith("_cents"):
+        return f"{label.removesuffix(' cents')} (€)", euros(value)
+    if isinstance(value, int) and name.startswith("minutes"):
+        return label.replace("Minutes", "Hours"), hours(value)
+    if value is None or isinstance(value, str | int):
+        return label, "none" if value is None else str(value)
+    return label, orjson.dumps(value).decode()

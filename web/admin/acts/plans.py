@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from billing.clock import machine_now
+from billing.lists.search import number_of
 from billing.plans.terms import Terms, check, check_begin, written
 from billing.reads.plans import PlanView, find_plan, find_plans
 from billing.reads.written import price_per_hour
@@ -15,7 +16,6 @@ from billing.staff.wishes import Wish
 from billing.states import PlanType
 from web.admin.acts.form import REASON, AcceptBy, Act, Input, Subject, Table
 from web.admin.lists.fields import page_of
-from web.admin.lists.searches import number_of
 from web.errors import invalid
 from web.staff.plan_bodies import PlanBody, PlanEditBody, PlansBody
 
@@ -25,6 +25,19 @@ BEGIN = Input(
     "effective_from", "From", "datetime-local", "Business time; empty: at once. Purchases keep the terms they had."
 )
 PLACE = Input("display_order", "Place", "number", "The smallest stands first.")
+
+
+WORDS: Mapping[str, str] = {
+    "name": "Name",
+    "description": "Description",
+    "plan_type": "Kind",
+    "hours_included": "Hours",
+    "price_eur": "Price (€)",
+    "currency": "Currency",
+    "validity_days": "Days",
+    "rollover_minutes": "Minutes that roll over",
+}
+"""What the terms of a plan are called on its pages, in its form and beside it."""
 
 
 class OfPlans(Act):
@@ -162,7 +175,7 @@ def _terms_inputs(terms: Terms | None) -> Sequence[Input]:
 
 def _facts(terms: Terms) -> dict[str, str]:
     return {
-        name.replace("_", " ").capitalize(): "none" if value is None else str(value)
+        WORDS[name]: "none" if value is None else str(value)
         for name, value in written(terms).items()
         if name != "minutes"
     }

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from billing.lists.search import number_of, uuid_of
 from billing.reads.quotes import QuoteView, find_quote
 from billing.reads.written import euros, hours
 from billing.staff.accept_refund import accept_refund
@@ -16,7 +17,6 @@ from billing.staff.wishes import MOST_PACKAGES, BulkExtend, Extend, RefundPurcha
 from billing.states import PurchaseState
 from web.admin.acts.form import REASON, AcceptBy, Act, Input, Subject, Table
 from web.admin.lists.fields import page_of
-from web.admin.lists.searches import number_of, uuid_of
 from web.door import Door
 from web.staff.bodies import BulkExtendBody, ExtendBody, RefundPurchaseBody
 
@@ -94,7 +94,7 @@ def _quoted(quote: QuoteView) -> Subject:
 
 
 class Lengthen(Act):
-    """One package, or several: then all of them or none."""
+    """One package, or several: then all of them or none. A worker looks again at the ends that were seen here."""
 
     name, title, button = "extend", "Extend packages", "Let them last longer"
     is_for_admins = False
@@ -115,21 +115,24 @@ class Lengthen(Act):
         return (days, from_now, REASON)
 
     def wish(self, subject: Subject, given: Mapping[str, Any]) -> tuple[Wish, str]:
-        numbers = subject.loaded
+        ends: Mapping[int, datetime | None] = subject.loaded
+        numbers = [*ends]
         if len(numbers) == 1:
             body = ExtendBody.of(given)
             wish = Extend(
                 transaction_id=numbers[0],
                 extension_days=body.extension_days,
                 extend_from_now=body.extend_from_now,
+                expected_expires_at=ends[numbers[0]],
             )
             return wish, body.reason
-        BulkExtendBody.of({**given, "transaction_ids": [*numbers]})
+        BulkExtendBody.of({**given, "transaction_ids": numbers})
         all_of_them = ExtendBody.of(given)
         many = BulkExtend(
             transaction_ids=tuple(numbers),
             extension_days=all_of_them.extension_days,
             extend_from_now=all_of_them.extend_from_now,
+            expected_ends={number: end for number, end in ends.items() if end is not None},
         )
         return many, all_of_them.reason
 
@@ -140,7 +143,7 @@ def _packages(rows: Sequence[Any], numbers: Sequence[int], door: Door) -> Subjec
     def until(row: Any) -> str:
         return "never" if row.expires_at is None else row.expires_at.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z")
 
-    facts = {f"Transaction {row.transaction_id}": f"until {until(row)}, {row.waiting} acts wait" for row in rows}
+    facts = {f"Transaction {row.transaction_id}": f"until {until(row)}{_waiting(row.waiting)}" for row in rows}
     if len(facts) > MOST_NAMED:
         facts = {"All of them": sha256(repr(facts).encode()).hexdigest()[:16]}
     shown = [
@@ -152,7 +155,12 @@ def _packages(rows: Sequence[Any], numbers: Sequence[int], door: Door) -> Subjec
     hindrance = f"Transaction {unpaid[0]} is not paid, or was given back." if unpaid else None
     back = page_of("purchase", rows[0].id) if len(rows) == 1 else "/admin/purchase/list"
     title = f"Transaction {numbers[0]}" if len(numbers) == 1 else f"{len(numbers)} packages"
-    return Subject(title, facts, (table,), hindrance, back, numbers)
+    ends = {int(row.transaction_id): row.expires_at for row in rows}
+    return Subject(title, facts, (table,), hindrance, back, ends)
+
+
+def _waiting(acts: int) -> str:
+    return {0: "", 1: ", an act waits"}.get(acts, f", {acts} acts wait")
 
 
 def _hours(minutes: int | None) -> str:

@@ -6,13 +6,13 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from billing.lists.search import number_of
 from billing.reads.balances import BalanceView, balance_of
 from billing.reads.whose import of_id
 from billing.reads.written import hours
 from billing.staff.wishes import Correct, Grant, Wish
 from web.admin.acts.form import REASON, Act, Input, Subject
 from web.admin.lists.fields import page_of
-from web.admin.lists.searches import number_of
 from web.hour_schemas import Hours
 from web.schemas import Body
 from web.staff.bodies import Days, Reason

@@ -13,9 +13,22 @@ from starlette.requests import Request
 from starlette_admin.fields import BaseField, BooleanField, DateTimeField, EnumField, IntegerField, StringField
 from starlette_admin.types import RequestAction
 
+from billing.lists.cells import written_json, written_words
 from billing.reads.written import euros, hours, instant
 from billing.redaction import redacted
-from web.admin.lists.filters import CENTS, INSTANTS, MINUTES, NUMBERS, PURCHASES, STUDENTS, TEXTS, UUIDS, WHOLE, WORDS
+from web.admin.lists.filters import (
+    CENTS,
+    FLAGS,
+    INSTANTS,
+    MINUTES,
+    NUMBERS,
+    PURCHASES,
+    STUDENTS,
+    TEXTS,
+    UUIDS,
+    WHOLE,
+    WORDS,
+)
 
 LINK = "admin/link.html"
 LISTED = "admin/text.html"
@@ -48,6 +61,18 @@ class Name(Text):
     def __post_init__(self) -> None:
         self.filters = [*WHOLE]
         super().__post_init__()
+
+
+@dataclass
+class Words(Text):
+    """Several of few words."""
+
+    def __post_init__(self) -> None:
+        self.filters = []
+        super().__post_init__()
+
+    async def serialize_value(self, request: Request, value: Any) -> Any:
+        return written_words(value)
 
 
 @dataclass
@@ -110,6 +135,10 @@ class Flag(BooleanField):
     list_template: str = LISTED
     detail_template: str = "fields/detail/text.html"
 
+    def __post_init__(self) -> None:
+        self.filters = [*FLAGS]
+        super().__post_init__()
+
     async def serialize_value(self, request: Request, value: Any) -> Any:
         return "yes" if value else "no"
 
@@ -125,11 +154,11 @@ class Word(EnumField):
         super().__post_init__()
 
     async def serialize_value(self, request: Request, value: Any) -> Any:
-        return str(value)
+        return str(value) if is_export(request) else str(value).replace("_", " ")
 
 
 def word(name: str, kind: type[StrEnum], label: str | None = None, **more: Any) -> Word:
-    return Word(name, label=label, choices=[(one.value, one.value) for one in kind], **more)
+    return Word(name, label=label, choices=[(one.value, one.value.replace("_", " ")) for one in kind], **more)
 
 
 @dataclass
@@ -144,7 +173,7 @@ class Facts(BaseField):
         super().__post_init__()
 
     async def serialize_value(self, request: Request, value: Any) -> Any:
-        return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+        return written_json(value)
 
 
 @dataclass
@@ -177,7 +206,11 @@ class Link(BaseField):
         return text if is_export(request) else {"text": text, "url": page_of(self.to, value)}
 
 
-BY_TARGET: Mapping[str, Any] = {"student": STUDENTS, "purchase": PURCHASES, "sweep": NUMBERS, "version": NUMBERS}
+BY_TARGET: Mapping[str, Any] = {
+    "student": STUDENTS,
+    "purchase": PURCHASES,
+    **dict.fromkeys(("sweep", "plan", "version"), NUMBERS),
+}
 
 
 @dataclass
@@ -189,6 +222,11 @@ class Target(Text):
 
     async def serialize_value(self, request: Request, value: Any) -> Any:
         return value if is_export(request) else {"text": value, "url": place_of(value)}
+
+
+@dataclass
+class Letter(Target):
+    """The name of a dead letter, which is of two columns."""
 
 
 def page_of(key: str, pk: int | str | UUID) -> str:

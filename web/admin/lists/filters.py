@@ -2,18 +2,17 @@
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
-from sqlmodel import col
 from starlette_admin.contrib.sqla import filters as sqla
 from starlette_admin.filters.base import BaseFilter, FilterApplyContext, FilterDataType, FilterValidationError
 from starlette_admin.filters.date import DateTimeEqualFilter
 
-from billing.models import Purchase, Student
+from billing.lists.conditions import Clause, clause_of
+from billing.lists.selection import Check, Condition, SelectionValue
 
 LARGEST = 2**63 - 1
 LARGEST_INTEGER = 2**31 - 1
@@ -37,56 +36,81 @@ def scaled(raw: str, by: int) -> int:
     return found
 
 
-class Equals(sqla.NumericEqualFilter):
+class Checked(BaseFilter):
+    """Each narrows a list by the condition that an export of the list keeps: the two cannot differ."""
+
+    check: ClassVar[Check]
+
+    def condition(self, field: str, value: Any, zone: tzinfo) -> Condition:
+        """Of a value as `parse_value` gave it; instants without a zone are of this one."""
+        kept = None if self.data_type is FilterDataType.NONE else canonical(value, zone)
+        return Condition(field=field, check=self.check, value=kept)
+
+    def apply(self, ctx: FilterApplyContext) -> Clause:
+        zone = UTC if ctx.request is None else ctx.request.scope["zone"]
+        return clause_of(ctx.view.model, self.condition(ctx.field_name, ctx.value, zone))  # type: ignore[union-attr]
+
+
+def canonical(value: Any, zone: tzinfo) -> SelectionValue:
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=zone)).isoformat()
+    if isinstance(value, list):
+        return tuple(value)
+    return value if isinstance(value, int) else str(value)
+
+
+class _Whole(Checked):
     def parse_value(self, raw: Any) -> int:
         return whole_number(str(raw))
 
 
-class AtLeast(sqla.GreaterThanOrEqualFilter):
-    def parse_value(self, raw: Any) -> int:
-        return whole_number(str(raw))
+class Equals(_Whole, sqla.NumericEqualFilter):
+    check = Check.EQUALS
 
 
-class AtMost(sqla.LessThanOrEqualFilter):
-    def parse_value(self, raw: Any) -> int:
-        return whole_number(str(raw))
+class AtLeast(_Whole, sqla.GreaterThanOrEqualFilter):
+    check = Check.AT_LEAST
 
 
-class _OfHundred:
+class AtMost(_Whole, sqla.LessThanOrEqualFilter):
+    check = Check.AT_MOST
+
+
+class _OfHundred(Checked):
     def parse_value(self, raw: Any) -> int:
         return scaled(str(raw), 100)
 
 
-class _OfSixty:
+class _OfSixty(Checked):
     def parse_value(self, raw: Any) -> int:
         return scaled(str(raw), 60)
 
 
 class CentsEqual(_OfHundred, sqla.NumericEqualFilter):
-    pass
+    check = Check.EQUALS
 
 
 class CentsAtLeast(_OfHundred, sqla.GreaterThanOrEqualFilter):
-    pass
+    check = Check.AT_LEAST
 
 
 class CentsAtMost(_OfHundred, sqla.LessThanOrEqualFilter):
-    pass
+    check = Check.AT_MOST
 
 
 class MinutesEqual(_OfSixty, sqla.NumericEqualFilter):
-    pass
+    check = Check.EQUALS
 
 
 class MinutesAtLeast(_OfSixty, sqla.GreaterThanOrEqualFilter):
-    pass
+    check = Check.AT_LEAST
 
 
 class MinutesAtMost(_OfSixty, sqla.LessThanOrEqualFilter):
-    pass
+    check = Check.AT_MOST
 
 
-class _Instant(DateTimeEqualFilter):
+class _Instant(Checked, DateTimeEqualFilter):
     """Written without a zone, as browsers do, it is the business's."""
 
     def parse_value(self, raw: Any) -> datetime:
@@ -96,37 +120,38 @@ class _Instant(DateTimeEqualFilter):
             raise FilterValidationError(f"{raw!r} is no date and time") from None
 
 
-def _aware(ctx: FilterApplyContext) -> datetime:
-    at: datetime = ctx.value
-    zone = UTC if ctx.request is None else ctx.request.scope["zone"]
-    return at if at.tzinfo else at.replace(tzinfo=zone)
-
-
-def _column(ctx: FilterApplyContext) -> Any:
-    return getattr(ctx.view.model, ctx.field_name)  # type: ignore[union-attr]  # of a list over a table
-
-
 class From(_Instant):
-    name, label = "from", "Is at or after"
-
-    def apply(self, ctx: FilterApplyContext) -> ColumnElement[bool]:
-        found: ColumnElement[bool] = _column(ctx) >= _aware(ctx)
-        return found
+    name, label, check = "from", "Is at or after", Check.AT_LEAST
 
 
 class Before(_Instant):
-    name, label = "before", "Is before"
-
-    def apply(self, ctx: FilterApplyContext) -> ColumnElement[bool]:
-        found: ColumnElement[bool] = _column(ctx) < _aware(ctx)
-        return found
+    name, label, check = "before", "Is before", Check.BEFORE
 
 
-class _OfName(sqla.EqualFilter):
-    data_type = FilterDataType.STRING
+class _OfText(Checked):
+    def parse_value(self, raw: Any) -> str:
+        return str(raw)
 
 
-class IsUuid(_OfName):
+class Is(_OfText, sqla.EqualFilter):
+    check = Check.EQUALS
+
+
+class IsNot(_OfText, sqla.NotEqualFilter):
+    check = Check.DIFFERS
+
+
+class IsAmong(Checked, sqla.InFilter):
+    check = Check.AMONG
+
+
+class HasText(_OfText, sqla.ContainsFilter):
+    check = Check.HAS_TEXT
+
+
+class IsUuid(Checked, sqla.EqualFilter):
+    check = Check.EQUALS
+
     def parse_value(self, raw: Any) -> UUID:
         try:
             return UUID(str(raw).strip())
@@ -134,50 +159,52 @@ class IsUuid(_OfName):
             raise FilterValidationError(f"{raw!r} is no id") from None
 
 
-class OfStudent(_OfName):
+class OfStudent(Checked, sqla.EqualFilter):
     """By number or address."""
 
-    label = "Is (number or e-mail)"
+    label, check = "Is (number or e-mail)", Check.OF_STUDENT
 
     def parse_value(self, raw: Any) -> int | str:
         given = str(raw).strip()
         return whole_number(given) if given.isdigit() else given.lower()
 
-    def apply(self, ctx: FilterApplyContext) -> ColumnElement[bool]:
-        whose = _column(ctx)
-        addressed = select(col(Student.id)).where(col(Student.email) == ctx.value)
-        found: ColumnElement[bool] = whose == ctx.value if isinstance(ctx.value, int) else whose.in_(addressed)
-        return found
 
-
-class OfPurchase(_OfName):
+class OfPurchase(Checked, sqla.EqualFilter):
     """By the number of its transaction."""
 
-    label = "Is (transaction)"
+    label, check = "Is (transaction)", Check.OF_PURCHASE
     data_type = FilterDataType.NUMBER
 
     def parse_value(self, raw: Any) -> int:
         return whole_number(str(raw))
 
-    def apply(self, ctx: FilterApplyContext) -> ColumnElement[bool]:
-        number = select(col(Purchase.id)).where(col(Purchase.transaction_id) == ctx.value).scalar_subquery()
-        found: ColumnElement[bool] = _column(ctx) == number
-        return found
+
+class IsNull(Checked, sqla.IsNullFilter):
+    check = Check.IS_NULL
 
 
-class HasText(sqla.ContainsFilter):
-    def apply(self, ctx: FilterApplyContext) -> ColumnElement[bool]:
-        return func.strpos(func.lower(_column(ctx)), str(ctx.value).lower()) > 0
+class IsNotNull(Checked, sqla.IsNotNullFilter):
+    check = Check.IS_NOT_NULL
 
 
-NONE = (sqla.IsNullFilter, sqla.IsNotNullFilter)
-NUMBERS: Sequence[type[BaseFilter]] = (Equals, AtLeast, AtMost, *NONE)
-CENTS: Sequence[type[BaseFilter]] = (CentsEqual, CentsAtLeast, CentsAtMost, *NONE)
-MINUTES: Sequence[type[BaseFilter]] = (MinutesEqual, MinutesAtLeast, MinutesAtMost, *NONE)
-INSTANTS: Sequence[type[BaseFilter]] = (From, Before, *NONE)
-TEXTS: Sequence[type[BaseFilter]] = (HasText, sqla.EqualFilter, *NONE)
-WHOLE: Sequence[type[BaseFilter]] = (sqla.EqualFilter, *NONE)
-WORDS: Sequence[type[BaseFilter]] = (sqla.EqualFilter, sqla.NotEqualFilter, sqla.InFilter, *NONE)
-UUIDS: Sequence[type[BaseFilter]] = (IsUuid, *NONE)
-STUDENTS: Sequence[type[BaseFilter]] = (OfStudent, *NONE)
-PURCHASES: Sequence[type[BaseFilter]] = (OfPurchase, *NONE)
+class IsTrue(Checked, sqla.IsTrueFilter):
+    check = Check.IS_TRUE
+
+
+class IsFalse(Checked, sqla.IsFalseFilter):
+    check = Check.IS_FALSE
+
+
+Filters = Sequence[type[Checked]]
+NONE: Filters = (IsNull, IsNotNull)
+NUMBERS: Filters = (Equals, AtLeast, AtMost, *NONE)
+CENTS: Filters = (CentsEqual, CentsAtLeast, CentsAtMost, *NONE)
+MINUTES: Filters = (MinutesEqual, MinutesAtLeast, MinutesAtMost, *NONE)
+INSTANTS: Filters = (From, Before, *NONE)
+TEXTS: Filters = (HasText, Is, *NONE)
+WHOLE: Filters = (Is, *NONE)
+WORDS: Filters = (Is, IsNot, IsAmong, *NONE)
+FLAGS: Filters = (IsTrue, IsFalse, *NONE)
+UUIDS: Filters = (IsUuid, *NONE)
+STUDENTS: Filters = (OfStudent, *NONE)
+PURCHASES: Filters = (OfPurchase, *NONE)

@@ -1,12 +1,8 @@
 """Hours: what came, what moved, what lessons took, and the sweeps of what expired."""
 
-from sqlmodel import col
-
-from billing.models import Consumption, HourEntry, HourLot, SweepRun
 from billing.states import ConsumptionMode, ConsumptionState, EntryKind, LotOrigin, SweepState, SweepTrigger
 from web.admin.lists.fields import At, Euros, Flag, Hours, Id, Link, Name, Number, Text, word
 from web.admin.lists.rows import RowList
-from web.admin.lists.searches import Search, of_purchase
 
 
 class LotList(RowList):
@@ -31,12 +27,6 @@ class LotList(RowList):
     )
     sortable_fields = ("id", "expires_at")
     fields_default_sort = (("id", True),)
-    search = Search(
-        exact=[col(HourLot.source)],
-        numbers=[col(HourLot.id)],
-        whose=col(HourLot.student_id),
-        more=[of_purchase(col(HourLot.purchase_id))],
-    )
 
 
 class EntryList(RowList):
@@ -55,13 +45,6 @@ class EntryList(RowList):
     )
     sortable_fields = ("id",)
     fields_default_sort = (("id", True),)
-    search = Search(
-        exact=[col(HourEntry.source)],
-        numbers=[col(HourEntry.id)],
-        uuids=[col(HourEntry.consumption_id)],
-        whose=col(HourEntry.student_id),
-        more=[of_purchase(col(HourEntry.purchase_id))],
-    )
 
 
 class ConsumptionList(RowList):
@@ -85,11 +68,6 @@ class ConsumptionList(RowList):
     )
     sortable_fields = ("requested_at",)
     fields_default_sort = (("requested_at", True),)
-    search = Search(
-        exact=[col(Consumption.session_id)],
-        uuids=[col(Consumption.id), col(Consumption.group_id)],
-        whose=col(Consumption.student_id),
-    )
 
 
 class SweepList(RowList):
@@ -113,4 +91,3 @@ class SweepList(RowList):
     )
     sortable_fields = ("id", "started_at")
     fields_default_sort = (("id", True),)
-    search = Search(numbers=[col(SweepRun.id)], whose=col(SweepRun.student_id))

@@ -3,21 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from sqlmodel import col
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette_admin.actions import ActionSelection, action
 
-from billing.models import (
-    Dispute,
-    PaymentMethod,
-    PricingPlan,
-    PricingPlanVersion,
-    Purchase,
-    Receipt,
-    Refund,
-    Subscription,
-)
 from billing.states import (
     DisputeState,
     PlanType,
@@ -30,7 +19,6 @@ from billing.states import (
 from web.admin.lists.fields import At, Euros, Facts, Flag, Hours, Id, Link, Number, Text, word
 from web.admin.lists.links import ActingList, Fits, act_page, leads_to
 from web.admin.lists.rows import RowList
-from web.admin.lists.searches import Search, moved_by_event, of_purchase
 
 
 def _has_hours_to_extend(purchase: Any) -> bool:
@@ -75,13 +63,6 @@ class PurchaseList(ActingList):
         "refund": lambda row: row.state is PurchaseState.COMPLETED,
         "extend": _has_hours_to_extend,
     }
-    search = Search(
-        exact=[col(Purchase.payment_intent_id), col(Purchase.stripe_invoice_id), col(Purchase.request_id)],
-        numbers=[col(Purchase.transaction_id)],
-        uuids=[col(Purchase.id)],
-        texts=[col(Purchase.buyer_email), col(Purchase.buyer_name)],
-        more=[moved_by_event],
-    )
     related: ClassVar[Mapping[str, str]] = {
         "lot": "Hours",
         "entry": "Entries",
@@ -122,11 +103,6 @@ class RefundList(ActingList):
     )
     sortable_fields = ("created_at",)
     fields_default_sort = (("created_at", True),)
-    search = Search(
-        exact=[col(Refund.stripe_refund_id), col(Refund.request_id)],
-        uuids=[col(Refund.id)],
-        more=[of_purchase(col(Refund.purchase_id))],
-    )
 
 
 class DisputeList(RowList):
@@ -149,11 +125,6 @@ class DisputeList(RowList):
     )
     sortable_fields = ("opened_at", "evidence_due_at")
     fields_default_sort = (("opened_at", True),)
-    search = Search(
-        exact=[col(Dispute.stripe_dispute_id)],
-        uuids=[col(Dispute.id)],
-        more=[of_purchase(col(Dispute.purchase_id))],
-    )
 
 
 class SubscriptionList(RowList):
@@ -178,15 +149,6 @@ class SubscriptionList(RowList):
     )
     sortable_fields = ("began_at", "period_end")
     fields_default_sort = (("began_at", True),)
-    search = Search(
-        exact=[
-            col(Subscription.stripe_subscription_id),
-            col(Subscription.stripe_customer_id),
-            col(Subscription.invoice_id),
-        ],
-        uuids=[col(Subscription.id)],
-        whose=col(Subscription.student_id),
-    )
 
 
 class CardList(RowList):
@@ -205,11 +167,6 @@ class CardList(RowList):
     )
     sortable_fields = ("attached_at",)
     fields_default_sort = (("attached_at", True),)
-    search = Search(
-        exact=[col(PaymentMethod.stripe_payment_method_id), col(PaymentMethod.last4)],
-        uuids=[col(PaymentMethod.id)],
-        whose=col(PaymentMethod.student_id),
-    )
 
 
 class ReceiptList(RowList):
@@ -227,12 +184,6 @@ class ReceiptList(RowList):
     )
     sortable_fields = ("requested_at", "serial")
     fields_default_sort = (("requested_at", True),)
-    search = Search(
-        exact=[col(Receipt.invoice_ref)],
-        numbers=[col(Receipt.serial)],
-        uuids=[col(Receipt.id)],
-        more=[of_purchase(col(Receipt.purchase_id))],
-    )
 
 
 class PlanList(ActingList):
@@ -251,7 +202,6 @@ class PlanList(ActingList):
     actions = ("set_plans",)
     for_admins = frozenset({"edit-plan", "set_plans"})
     new_page = "/admin/acts/create-plan"
-    search = Search(numbers=[col(PricingPlan.id)], texts=[col(PricingPlan.code)])
     related: ClassVar[Mapping[str, str]] = {"version": "Versions"}
     related_by = "id"
     change = leads_to("edit-plan", "Change", "fa fa-pen")
@@ -278,6 +228,3 @@ class VersionList(RowList):
     )
     sortable_fields = ("id", "effective_from")
     fields_default_sort = (("id", True),)
-    search = Search(
-        numbers=[col(PricingPlanVersion.id), col(PricingPlanVersion.plan_id)], texts=[col(PricingPlanVersion.name)]
-    )

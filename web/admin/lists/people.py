@@ -1,13 +1,9 @@
 """Students, and what they were told."""
 
-from sqlmodel import col
-
-from billing.models import Notification, Student
 from billing.states import NotificationKind, NotificationState
 from web.admin.lists.fields import At, Facts, Flag, Id, Link, Number, Text, word
 from web.admin.lists.links import ActingList, leads_to
 from web.admin.lists.rows import RowList
-from web.admin.lists.searches import Search
 
 
 class StudentList(ActingList):
@@ -27,11 +23,6 @@ class StudentList(ActingList):
     fields_default_sort = (("id", True),)
     row_actions = ("view", "grant", "correct")
     for_admins = frozenset({"grant", "correct"})
-    search = Search(
-        exact=[col(Student.external_id)],
-        numbers=[col(Student.id)],
-        texts=[col(Student.email), col(Student.name)],
-    )
     grant = leads_to("grant", "Grant hours", "fa fa-gift")
     correct = leads_to("correct", "Take hours back", "fa fa-eraser")
 
@@ -51,4 +42,3 @@ class MailList(RowList):
     )
     sortable_fields = ("created_at",)
     fields_default_sort = (("created_at", True),)
-    search = Search(uuids=[col(Notification.id)], exact=[col(Notification.subject)], whose=col(Notification.student_id))

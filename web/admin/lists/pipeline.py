@@ -1,14 +1,10 @@
 """What came in, what gave up, what differs, and what staff did about it."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlmodel import col
+from starlette.requests import Request
 
-from billing.models import Finding, ReconciliationRun, StaffAct, StaffCase, WebhookEvent
-from billing.models.columns import Instant
 from billing.states import (
     ActState,
     CaseState,
@@ -18,37 +14,32 @@ from billing.states import (
     ReconciliationScope,
     StaffAction,
 )
-from web.admin.lists.fields import At, Euros, Facts, Id, Link, Number, StripeBody, Target, Text, Word, word
+from web.admin.lists.fields import (
+    At,
+    Euros,
+    Facts,
+    Id,
+    Letter,
+    Link,
+    Name,
+    Number,
+    StripeBody,
+    Target,
+    Text,
+    Word,
+    Words,
+    word,
+)
 from web.admin.lists.links import ActingList, Fits, leads_to
 from web.admin.lists.rows import RowList
-from web.admin.lists.searches import Search, moved_purchase, of_purchase
-
-
-class Views(DeclarativeBase):
-    """Of the database: not among the tables, for nothing makes or empties them."""
-
-
-class DeadLetter(Views):
-    """What gave up, or could not be read."""
-
-    __tablename__ = "dead_letter"
-
-    kind: Mapped[str] = mapped_column(primary_key=True)
-    subject: Mapped[str] = mapped_column(primary_key=True)
-    reason: Mapped[str | None]
-    error_class: Mapped[str | None]
-    attempts: Mapped[int]
-    first_at: Mapped[datetime] = mapped_column(Instant)
-    at: Mapped[datetime] = mapped_column(Instant)
-    digest: Mapped[str]
-    state: Mapped[str]
+from web.admin.sessions import officer_of
 
 
 class EventList(ActingList):
     key, menu_label, display_name, icon = "event", "Events", "Event", "fa fa-bolt"
     fields = (
         Number("id", label="Number"),
-        Text("stripe_event_id", label="Event at Stripe"),
+        Name("stripe_event_id", label="Event at Stripe"),
         Text("type"),
         word("state", EventState),
         word("outcome", Outcome),
@@ -65,10 +56,6 @@ class EventList(ActingList):
     row_actions = ("view", "replay")
     for_admins = frozenset({"replay"})
     fits: ClassVar[Mapping[str, Fits]] = {"replay": lambda row: row.state is not EventState.APPLIED}
-    search = Search(
-        exact=[col(WebhookEvent.stripe_event_id), col(WebhookEvent.type), col(WebhookEvent.request_id)],
-        more=[moved_purchase],
-    )
     replay = leads_to("replay", "Replay", "fa fa-play", lambda pk: f"webhook_event:{pk}")
 
 
@@ -82,7 +69,7 @@ class LetterList(ActingList):
     key, menu_label, display_name, icon = "letter", "Dead letters", "Dead letter", "fa fa-skull"
     fields = (
         Text("kind"),
-        Target("subject", label="Row", getter=lambda _, row: f"{row.kind}:{row.subject}"),
+        Letter("subject", label="Row", getter=lambda _, row: f"{row.kind}:{row.subject}"),
         Word("state", choices=[(one, one) for one in ("dead", "parked", "discarded")]),
         Text("error_class", label="Error"),
         Text("reason"),
@@ -95,10 +82,6 @@ class LetterList(ActingList):
     fields_default_sort = (("at", True),)
     row_actions = ("view", "replay", "park", "discard")
     for_admins = frozenset({"replay", "park", "discard"})
-    search = Search(
-        exact=[col(DeadLetter.subject), col(DeadLetter.digest), col(DeadLetter.kind)],
-        texts=[col(DeadLetter.reason)],
-    )
     replay = leads_to("replay", "Replay", "fa fa-play", _letter)
     park = leads_to("park", "Put aside", "fa fa-circle-pause", _letter)
     discard = leads_to("discard", "Discard", "fa fa-trash", _letter)
@@ -127,12 +110,6 @@ class FindingList(ActingList):
     row_actions = ("view", "close-finding")
     for_admins = frozenset({"close-finding"})
     fits: ClassVar[Mapping[str, Fits]] = {"close-finding": lambda row: row.state is CaseState.OPEN}
-    search = Search(
-        exact=[col(Finding.source)],
-        uuids=[col(Finding.id)],
-        texts=[col(Finding.detail)],
-        more=[of_purchase(col(Finding.purchase_id))],
-    )
     close = leads_to("close-finding", "Close", "fa fa-check")
 
 
@@ -155,12 +132,6 @@ class CaseList(ActingList):
     row_actions = ("view", "close-case")
     for_admins = frozenset({"close-case"})
     fits: ClassVar[Mapping[str, Fits]] = {"close-case": lambda row: row.state == CaseState.OPEN}
-    search = Search(
-        exact=[col(StaffCase.source), col(StaffCase.reason)],
-        numbers=[col(StaffCase.id)],
-        texts=[col(StaffCase.detail)],
-        more=[of_purchase(col(StaffCase.purchase_id))],
-    )
     close = leads_to("close-case", "Close", "fa fa-check")
 
 
@@ -188,11 +159,26 @@ class ActList(RowList):
     )
     sortable_fields = ("requested_at",)
     fields_default_sort = (("requested_at", True),)
-    search = Search(
-        exact=[col(StaffAct.target), col(StaffAct.actor), col(StaffAct.request_id)],
-        uuids=[col(StaffAct.id)],
-        texts=[col(StaffAct.reason)],
+
+
+class SignInList(RowList):
+    """Who came in, for administrators: when, as what, and until when."""
+
+    key, menu_label, display_name, icon = "sign-in", "Sign-ins", "Sign-in", "fa fa-right-to-bracket"
+    fields = (
+        Id("id", exclude_from_list=True),
+        Text("sub", label="Who"),
+        Text("name"),
+        Words("roles"),
+        At("signed_in_at", label="From"),
+        At("until"),
+        At("signed_out_at", label="Signed out"),
     )
+    sortable_fields = ("signed_in_at", "until")
+    fields_default_sort = (("signed_in_at", True),)
+
+    def is_accessible(self, request: Request) -> bool:
+        return officer_of(request).is_admin and super().is_accessible(request)
 
 
 class ReconciliationList(RowList):
@@ -211,4 +197,3 @@ class ReconciliationList(RowList):
     )
     sortable_fields = ("id",)
     fields_default_sort = (("id", True),)
-    search = Search(numbers=[col(ReconciliationRun.id)])

@@ -1,14 +1,14 @@
 """Lists that only read: bounded counts, searches by what people have at hand, and the names of related rows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from anyio import to_thread
 from sqlalchemy import ColumnElement, Executable, Result, Select, func, literal, select
 from sqlalchemy.orm import load_only
-from sqlmodel import col
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette_admin.actions import ActionSelection
 from starlette_admin.contrib.sqlmodel import ModelView
 from starlette_admin.exceptions import ActionFailed
 from starlette_admin.export import CsvExporter
@@ -16,27 +16,21 @@ from starlette_admin.fields import BaseField
 from starlette_admin.filters import FilterGroup
 from starlette_admin.types import RequestAction
 
-from billing.models import PricingPlanVersion, Purchase, Student
+from billing.lists.names import NAMES, named
+from billing.lists.search import MOST_STUDENTS
+from billing.lists.selection import Kind, Selection
+from billing.lists.tables import TABLES
 from web.admin.lists.fields import Facts, Link
-from web.admin.lists.searches import MOST_STUDENTS, Search
+from web.admin.lists.selected import selection_of
 from web.admin.sessions import officer_of
 
 T = TypeVar("T")
 
 MOST = 10_000
-"""So many rows are counted, paged through and exported; who needs others narrows the list."""
+"""So many rows are counted, paged through and exported at once; a larger export is made by a worker."""
 
-TOO_MANY = (
-    f"There are more than {MOST} rows: narrow the list by a search or a filter, from one instant to before another "
-    "for example, and export it part by part."
-)
-
-NAMES: Mapping[str, tuple[Any, Any]] = {
-    "student": (col(Student.id), col(Student.email)),
-    "purchase": (col(Purchase.id), col(Purchase.transaction_id)),
-    "version": (col(PricingPlanVersion.id), col(PricingPlanVersion.name)),
-}
-"""How the rows are called that others point to."""
+ForWorker = Callable[[Request, Selection], Awaitable[Response]]
+"""Asks for an export that is too large to be made at once."""
 
 
 class RowList(ModelView):
@@ -50,7 +44,8 @@ class RowList(ModelView):
     list_template = "admin/list.html"
     detail_template = "admin/detail.html"
     search_highlight = False
-    search: ClassVar[Search] = Search()
+    ask_worker: ForWorker
+    """Set by the site, whose door takes it."""
     admin_fields: ClassVar[Sequence[str]] = ()
     """Shown to the role `admin` only."""
     related: ClassVar[Mapping[str, str]] = {}
@@ -93,10 +88,19 @@ class RowList(ModelView):
         if skip >= MOST:
             return ()
         bounded = limit if 0 < limit <= MOST else MOST
-        return await self._named(request, await super().find_all(request, skip, bounded, q, sorts, filters))
+        rows = await super().find_all(request, skip, bounded, q, sorts, filters)
+        if len(rows) < bounded and (rows or not skip):
+            request.scope["admin_count"] = (q, filters, skip + len(rows))
+        return await self._named(request, rows)
 
     async def count(self, request: Request, q: str | None = None, filters: FilterGroup | None = None) -> int:
-        """One more than `MOST` stands for all larger numbers: nobody waits until a million rows are counted."""
+        """One more than `MOST` stands for all larger numbers: nobody waits until a million rows are counted.
+
+        Where the last page was read for this answer, all are known: what fits few rows or none is looked for once.
+        """
+        *asked, known = request.scope.get("admin_count", (None,))
+        if asked == [q, filters]:
+            return int(known)
         any_row = select(literal(1)).select_from(self.model)
         found = await self._apply_search_and_filters(request, any_row, q, filters)
         bounded = select(func.count()).select_from(found.limit(MOST + 1).subquery())
@@ -120,32 +124,41 @@ class RowList(ModelView):
 
     async def build_full_text_search_query(self, request: Request, term: str, model: Any) -> ColumnElement[bool]:
         """Students are found first: their rows then are by an index, however many others there are."""
-        search, students = self.search, list[int]()
-        if search.whose is not None and (asked := search.students(term)) is not None:
-            students = [*(await run(request, asked.limit(MOST_STUDENTS))).scalars()]
-        return search.clause(term, students)
+        search = TABLES[str(self.key)].search
+        found: dict[str, Sequence[int]] = request.scope.setdefault("admin_students", {})
+        if term not in found:
+            asked = None if search.whose is None else search.students(term)
+            found[term] = () if asked is None else (await run(request, asked.limit(MOST_STUDENTS))).scalars().all()
+        return search.clause(term, found[term])
 
     async def handle_row_action(self, request: Request, pk: Any, name: str) -> Response | None:
         """What a row leads to is a page of its own."""
         raise ActionFailed("Rows are only read here.")
 
-    @staticmethod
-    def _export_check_max_rows(count: int, max_rows: int | None) -> None:
-        if count > MOST:
-            raise ActionFailed(TOO_MANY)
+    async def handle_action(self, request: Request, selection: ActionSelection, name: str) -> Response | None:
+        """An export of so many rows that it would keep everybody waiting is left to a worker."""
+        if name == "export" and selection.is_select_all and await self._is_too_large(request, selection):
+            form = await request.form()
+            wanted = frozenset(str(field) for field in form.getlist("fields"))
+            return await self.ask_worker(request, selection_of(request, self, selection, wanted))
+        return await super().handle_action(request, selection, name)
+
+    async def _is_too_large(self, request: Request, selection: ActionSelection) -> bool:
+        if not self.can_export(request) or (await request.form()).get("scope") == "page":
+            return False
+        return await self.count(request, selection.q, selection.filters) > MOST
 
     async def _named(self, request: Request, rows: Sequence[T]) -> Sequence[T]:
         """The rows, while the names of all that they point to are kept for their fields: a statement for each kind."""
-        pointed: dict[str, set[Any]] = {}
+        pointed: dict[Kind, set[Any]] = {}
         for field in self.get_fields_list(request):
-            if isinstance(field, Link) and field.to in NAMES:
-                pointed.setdefault(field.to, set()).update(getattr(row, field.name) for row in rows)
+            if isinstance(field, Link) and field.to in set(NAMES):
+                pointed.setdefault(Kind(field.to), set()).update(getattr(row, field.name) for row in rows)
         names: dict[tuple[str, Any], str] = {}
         for kind, ids in pointed.items():
-            key, name = NAMES[kind]
-            if ids := ids - {None}:
-                found: Sequence[Any] = (await run(request, select(key, name).where(key.in_(ids)))).all()
-                names.update({(kind, row[0]): str(row[1]) for row in found})
+            if known := ids - {None}:
+                found: Sequence[Any] = (await run(request, named(kind, known))).all()
+                names.update({(kind.value, row[0]): str(row[1]) for row in found})
         request.scope["admin_names"] = names
         return rows
 

@@ -18,3 +18,45 @@ document.querySelectorAll(".table-responsive").forEach((box) => {
 if (document.querySelector("[data-admin-waits]")) {
   setTimeout(() => window.location.reload(), 1000);
 }
+// The page of exports shows itself anew while one is being written; whoever is at a link there stays at it.
+const exported = document.querySelector("[data-admin-exports]");
+async function showExports() {
+  const answer = await fetch(exported.dataset.adminExports);
+  if (!answer.ok || answer.redirected) return;
+  const at = document.activeElement?.closest("tr")?.id;
+  exported.innerHTML = await answer.text();
+  if (at) document.getElementById(at)?.querySelector("a[aria-label]")?.focus();
+  followExports();
+}
+function followExports() {
+  if (exported?.querySelector("[data-admin-open]")) setTimeout(() => showExports().catch(followExports), 2000);
+}
+followExports();
+// Every page tells of exports that are ready, and asks again as long as one is being written.
+const newsPlace = document.getElementById("content");
+const told = document.createElement("div");
+function tell(ready) {
+  const news = ready.map(({ title, url }) => {
+    const line = document.createElement("div");
+    const link = document.createElement("a");
+    line.className = "alert alert-success";
+    link.href = url;
+    link.textContent = "Download it";
+    line.append(`Your export of ${title} is ready. `, link);
+    return line;
+  });
+  told.replaceChildren(...news);
+}
+async function askForNews() {
+  const answer = await fetch("/admin/exports/news");
+  if (!answer.ok || answer.redirected) return;
+  const news = await answer.json();
+  tell(news.ready);
+  if (news.unfinished) setTimeout(() => askForNews().catch(() => {}), 5000);
+}
+if (newsPlace && document.querySelector("aside.navbar")) {
+  told.id = "admin-news";
+  told.setAttribute("role", "status");
+  newsPlace.prepend(told);
+  askForNews().catch(() => {});
+}

@@ -4,7 +4,7 @@ const NAMES = {
   purchase: "Purchases", webhook_event: "Events", student_link: "Links of guests", consumption_act: "Acts on hours",
   staff_act: "Acts of staff", sweep_run: "Sweeps", notification: "Notifications", refund: "Refunds",
   stale_mark: "Questions to Stripe", receipt: "Receipts", account_act: "Acts on accounts",
-  payment_watch: "Payments that are watched", message: "Unreadable messages",
+  payment_watch: "Payments that are watched", export: "Exports", message: "Unreadable messages",
   "billing.ledger.audit": "Audit of the ledger", "billing.consumptions.lapse": "Lapse of holds",
   "billing.expiry.start_nightly": "Nightly sweep", "billing.expiry.start_late": "Late sweep",
   "billing.notifications.warn": "Warnings of expiry", "billing.purchases.abandon": "Abandoned purchases",

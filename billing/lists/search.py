@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, false, func, or_, select
+from sqlalchemy import ARRAY, ColumnElement, Select, any_, false, func, or_, select
 from sqlmodel import col
 
 from billing.models import Purchase, PurchaseTransition, Student, WebhookEvent
 
 MOST_STUDENTS = 200
 LARGEST = 2**63 - 1
+TYPE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+", re.ASCII)
+REQUEST = re.compile(r"[0-9a-f]{32}", re.ASCII)
 OF_STRIPE = re.compile(r"(evt|pi|in|ch|re|pyr|du|dp|sub|cus|pm|price|prod|txn)_[A-Za-z0-9_]+", re.ASCII)
 
 Clause = ColumnElement[bool]
@@ -51,11 +53,29 @@ def _paid_by(term: str) -> Select[Any]:
     return select(col(Purchase.id)).where(col(column) == term)
 
 
+def _among(column: Any, found: Select[Any]) -> Clause:
+    """As an array, for beside other conditions PostgreSQL takes no index for a subquery."""
+    among: Clause = column == any_(func.array(found.scalar_subquery(), type_=ARRAY(column.type)))
+    return among
+
+
 def moved_by_event(term: str) -> Iterator[Clause]:
     """Purchases that an event of Stripe moved."""
     if term.startswith("evt_"):
         moved = select(col(PurchaseTransition.purchase_id)).where(col(PurchaseTransition.cause) == term)
-        yield col(Purchase.id).in_(moved)
+        yield _among(col(Purchase.id), moved)
+
+
+def of_type(term: str) -> Iterator[Clause]:
+    """Events of a type, which has a dot as nothing else has; no index is by it, so that others are not looked for."""
+    if TYPE.fullmatch(term):
+        yield col(WebhookEvent.type) == term
+
+
+def of_request(term: str) -> Iterator[Clause]:
+    """Events by the request that brought them, whose id is written without hyphens as our own are; as with types."""
+    if REQUEST.fullmatch(term):
+        yield col(WebhookEvent.request_id) == term
 
 
 def moved_purchase(term: str) -> Iterator[Clause]:
@@ -74,7 +94,7 @@ def moved_purchase(term: str) -> Iterator[Clause]:
             .join(Purchase, col(Purchase.id) == col(PurchaseTransition.purchase_id))
             .where(which)
         )
-        yield col(WebhookEvent.stripe_event_id).in_(causes)
+        yield _among(col(WebhookEvent.stripe_event_id), causes)
 
 
 @dataclass(frozen=True)
@@ -93,14 +113,14 @@ class Search:
 
     def students(self, term: str) -> Select[Any] | None:
         """Whom the term names; None where it can name nobody."""
-        words = _clean(term)
+        words = cleaned(term)
         if number_of(words) is not None or uuid_of(words) is not None or OF_STRIPE.fullmatch(words):
             return None
         return select(col(Student.id)).where(or_(false(), *_texts([col(Student.email), col(Student.name)], words)))
 
     def clause(self, term: str, students: Sequence[int]) -> Clause:
         """Nothing fits a term that cannot be what any of the columns holds."""
-        found = [*self._clauses(_clean(term))]
+        found = [*self._clauses(cleaned(term))]
         if students:
             found.append(self.whose.in_(students))
         return or_(false(), *found)
@@ -119,7 +139,7 @@ class Search:
             yield from conditions(term)
 
 
-def _clean(term: str) -> str:
+def cleaned(term: str) -> str:
     """No text of the database has the character that is left out."""
     return term.strip().replace("\0", "")
 
