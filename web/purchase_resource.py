@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from billing.reads.purchases import PurchaseView
 from billing.secrets import UnreadableSecretError
-from billing.states import PurchaseState
+from billing.states import PurchaseState, Step
 from web.answers import euros, instant
 from web.auth import Identity
 from web.door import Door
@@ -27,6 +27,8 @@ MESSAGES = {
     PurchaseState.EXPIRED: "The purchase was not paid in time.",
     PurchaseState.REFUNDED: "The purchase was refunded.",
 }
+NOT_CREDITED_YET = "The payment arrived; the hours follow in a moment."
+"""Of a subscription: its payment completes the purchase, and the invoice that was paid brings the hours."""
 
 
 class PurchaseResource:
@@ -63,7 +65,7 @@ class PurchaseResource:
             "plan_details": plan_details(purchase.plan),
             "refunded_eur": euros(purchase.refunded_cents),
             **error,
-            "message": (purchase.error_type and purchase.error_message) or MESSAGES[purchase.state],
+            "message": (purchase.error_type and purchase.error_message) or _message(purchase),
             "timeline": [{"step": step.step, "at": instant(step.at)} for step in purchase.timeline],
         }
 
@@ -75,3 +77,10 @@ class PurchaseResource:
         except UnreadableSecretError:  # its key was removed too early: everything else about it can still be told
             log.exception("client_secret_unreadable", purchase_id=str(purchase.id))
             return None
+
+
+def _message(purchase: PurchaseView) -> str:
+    is_credited = any(step.step == Step.CREDITED for step in purchase.timeline)
+    if purchase.state is PurchaseState.COMPLETED and not is_credited:
+        return NOT_CREDITED_YET
+    return MESSAGES[purchase.state]

@@ -28,34 +28,101 @@ def shown(stack: Stack) -> Shown:
 
 
 PAGES: dict[str, Callable[[Shown], str]] = {
-    "home": lambda _: "",
-    "list": lambda _: "purchase/list",
-    "detail": lambda shown: f"purchase/detail?pk={shown.purchase}",
-    "form": lambda shown: f"acts/refund?of={shown.transaction}",
-    "several": lambda shown: f"acts/extend?of={shown.transaction}",
-    "plan": lambda _: "acts/edit-plan?of=2",
-    "plans": lambda _: "plan/list",
-    "preview": lambda shown: f"acts/replay?of=webhook_event:{shown.event_number}",
-    "student": lambda shown: f"student/detail?pk={shown.student}&at=2026-01-01",
-    "act": lambda shown: f"acts/done/{shown.act}",
-    "row": lambda shown: f"act/detail?pk={shown.act}",
-    "none": lambda _: "purchase/detail?pk=none",
+    "a search that finds nothing": lambda _: "refund/list?q=nobody",
+    "a filtered list": lambda _: "purchase/list?filter=state__eq=completed",
+    "refund": lambda shown: f"acts/refund?of={shown.transaction}",
+    "extend": lambda shown: f"acts/extend?of={shown.transaction}",
+    "grant": lambda shown: f"acts/grant?of={shown.student}",
+    "take back": lambda shown: f"acts/correct?of={shown.student}",
+    "replay": lambda shown: f"acts/replay?of=webhook_event:{shown.event_number}",
+    "put aside": lambda shown: f"acts/park?of=webhook_event:{shown.event_number}",
+    "discard": lambda shown: f"acts/discard?of=webhook_event:{shown.event_number}",
+    "close a finding": lambda shown: f"acts/close-finding?of={shown.finding}",
+    "close a case": lambda shown: f"acts/close-case?of={shown.case}",
+    "new plan": lambda _: "acts/create-plan?of=",
+    "other terms": lambda _: "acts/edit-plan?of=2",
+    "show plans": lambda _: "acts/set-plans?of=1,2,3",
+    "a balance explained": lambda shown: f"student/detail?pk={shown.student}&at=2026-01-01",
+    "no date": lambda shown: f"student/detail?pk={shown.student}&at=x",
+    "what became of an act": lambda shown: f"acts/done/{shown.act}",
+    "no row": lambda _: "purchase/detail?pk=none",
+    "no page": lambda _: "nothing",
+    "no filter": lambda _: "purchase/list?filter=price_cents__eq=x",
 }
+"""Besides the first page, every list and a row of each."""
+
+SMALL = """() => [...document.querySelectorAll("a, button, input, select, textarea, summary")].filter((node) => {
+    const { width, height } = node.getBoundingClientRect();
+    const isWithinWords = node.tagName === "A" && ["P", "LI", "TD", "DD", "SPAN"].includes(node.parentElement.tagName);
+    return width && height && !isWithinWords && (width < 24 || height < 24);
+}).map((node) => node.outerHTML.slice(0, 100))"""
+"""What a finger misses (WCAG 2.5.8): smaller than 24 by 24, and not within words."""
 
 
-@pytest.mark.parametrize(("size", "dark"), [("desktop", False), ("phone", True)])
-def test_nothing_keeps_people_from_a_page(new_page: NewPage, stack: Stack, shown: Shown, size: str, dark: bool) -> None:
-    """Screen readers, keys and weak eyes come along; no page is wider than its window."""
-    page = new_page(size, dark=dark)
+def faults(page: Page) -> list[str]:
+    wider = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    small = [f"small: {one}" for one in page.evaluate(SMALL)]
+    return [*hindrances(page), *small, *(["wider than its window"] if page.evaluate(wider) else [])]
+
+
+def lists_of(page: Page) -> list[str]:
+    """The addresses that the first page leads to."""
     page.goto("/admin/")
-    assert (page.url.rpartition("/admin/")[2], hindrances(page)) == (page.url.rpartition("/admin/")[2], [])
-    sign_in(page, stack, "admin")
-    for name, address in PAGES.items():
-        page.goto(f"/admin/{address(shown)}")
-        assert (name, hindrances(page)) == (name, [])
+    return [str(link.get_attribute("href")) for link in page.locator(".admin-links a").all()]
+
+
+@pytest.mark.parametrize(("size", "dark"), [("desktop", False), ("phone", True)], ids=["day", "night"])
+def test_nothing_keeps_people_from_a_page(new_page: NewPage, stack: Stack, shown: Shown, size: str, dark: bool) -> None:
+    """Screen readers, keys, fingers and weak eyes come along; no page is wider than its window."""
+    page = new_page(size, dark=dark)
+    found: dict[str, list[str]] = {}
+
+    def look(name: str) -> None:
         assert page.evaluate("document.documentElement.dataset.bsTheme") == ("dark" if dark else "light")
-        width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert (name, width) == (name, 0)
+        found[name] = faults(page)
+
+    page.goto("/admin/")
+    look("sign-in")
+    sign_in(page, stack, "admin")
+    look("home")
+    for address in lists_of(page):
+        page.goto(address)
+        look(address)
+        if row := page.get_by_label("View").first.get_attribute("href"):
+            page.goto(row)
+            look(f"a row of {address}")
+    for name, address_of in PAGES.items():
+        page.goto(f"/admin/{address_of(shown)}")
+        look(name)
+    assert {name: what for name, what in found.items() if what} == {}
+    assert len(found) >= len(PAGES) + 42
+
+
+@pytest.mark.parametrize(("size", "dark"), [("desktop", False), ("phone", True)], ids=["day", "night"])
+def test_nothing_keeps_people_from_what_unfolds(
+    new_page: NewPage, stack: Stack, shown: Shown, size: str, dark: bool
+) -> None:
+    page = sign_in(new_page(size, dark=dark), stack, "admin")
+    page.emulate_media(reduced_motion="reduce")
+    for button, inside in (("Filters", "Apply filters"), ("Columns", "Apply"), ("Export", "Filename")):
+        page.goto("/admin/purchase/list")
+        page.get_by_text(button, exact=True).first.click()
+        expect(page.get_by_text(inside, exact=True).locator("visible=true").first).to_be_visible()
+        assert (button, faults(page)) == (button, [])
+    page.goto("/admin/purchase/list")
+    page.get_by_label("Select all rows").check()
+    page.get_by_role("button", name="With selected").click()
+    expect(page.get_by_text("Extend…")).to_be_visible()
+    assert faults(page) == []
+
+
+def test_the_first_tab_leads_past_the_menu(page: Page, stack: Stack) -> None:
+    sign_in(page, stack, "staff")
+    page.goto("/admin/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
 
 
 def test_a_list_works_by_keys_and_scripts_of_ours_alone(page: Page, stack: Stack, shown: Shown) -> None:
@@ -68,7 +135,7 @@ def test_a_list_works_by_keys_and_scripts_of_ours_alone(page: Page, stack: Stack
     expect(row).to_have_count(1)
     row.focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name=f"Purchase {shown.purchase}")).to_be_visible()
+    expect(page.get_by_role("heading", name=f"Purchase {shown.transaction}")).to_be_visible()
     page.goto("/admin/purchase/list")
     page.get_by_role("button", name="Columns").click()
     page.locator(".column-visibility-toggle[value=buyer_name]").uncheck()

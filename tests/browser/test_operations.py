@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from tests.browser.conftest import NewPage, hindrances
 from tests.support.stack import Stack
+from web.admin.sessions import COOKIE
 
 SOON = 20_000
 """The page asks each five seconds, and a busy machine answers when it can."""
@@ -106,6 +107,44 @@ def test_it_asks_who_somebody_is_and_tells_strangers_nothing(page: Page, stack: 
     page.get_by_label("Token").fill(token)
     page.keyboard.press("Enter")
     expect(page.locator("#numbers")).to_be_visible()
+
+
+def test_whoever_has_signed_in_to_the_admin_goes_on_to_it(page: Page) -> None:
+    """From its menu and back, without a token; and whoever comes here first is led through the sign-in."""
+    page.goto("/operations/")
+    page.get_by_role("link", name="Sign in to the admin").click()
+    signed_in(page)
+    expect(page.locator("#state")).to_have_text("Up to date.", timeout=SOON)
+    page.goto("/admin/")
+    page.locator("aside").get_by_role("link", name="Operations").click()
+    expect(page.locator("#numbers")).to_be_visible(timeout=SOON)
+    expect(page.get_by_label("Token")).to_be_hidden()
+    assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_a_copied_cookie_ends_with_the_sign_in(page: Page, new_page: NewPage) -> None:
+    """Who signs out has signed out everywhere, on the screen that still shows the figures too."""
+    page.goto("/admin/")
+    signed_in(page)
+    expect(page.get_by_role("heading", name="Billing", level=1).last).to_be_visible()
+    copied = new_page()
+    copied.context.add_cookies([one for one in page.context.cookies() if one.get("name") == COOKIE])  # type: ignore[misc]
+    copied.goto("/operations/")
+    expect(copied.locator("#state")).to_have_text("Up to date.", timeout=SOON)
+    page.get_by_label("Open user menu").locator("visible=true").click()
+    page.get_by_role("button", name="Logout").locator("visible=true").click()
+    expect(page.get_by_label("Token")).to_be_visible()
+    expect(copied.locator("#state")).to_have_text("Sign in to see the numbers.", timeout=SOON)
+    expect(copied.locator("#numbers")).to_be_hidden()
+    for asked in ("/admin/", "/admin/sign-in/list"):
+        copied.goto(asked)
+        expect(copied.get_by_label("Token")).to_be_visible()
+
+
+def signed_in(page: Page) -> None:
+    page.get_by_label("Name").fill("Eva")
+    page.get_by_label("Role").select_option("admin")
+    page.get_by_role("button", name="Sign in as this role").click()
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

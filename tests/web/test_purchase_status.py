@@ -101,6 +101,16 @@ def test_the_timeline_tells_what_happened_in_order(
     ]
 
 
+def test_hours_are_told_of_when_they_are_there(client: TestClient, begin: Begin, vault: Vault, now: datetime) -> None:
+    """A subscription's payment completes its purchase; the hours come with the invoice, a moment later."""
+    purchase = add_purchase(begin, at=now, state=S.COMPLETED, student_id=add_student(begin, at=now))
+    assert follow(client, purchase, vault)["message"] == "The payment arrived; the hours follow in a moment."
+    with begin() as session:
+        step = PurchaseTransition(purchase_id=purchase.id, step=Step.CREDITED, state=S.COMPLETED, cause="test", at=now)
+        session.add(step)
+    assert follow(client, purchase, vault)["message"] == "The payment arrived and the hours are credited."
+
+
 def test_the_caller_who_made_it_follows_it_by_his_token(shared_client: TestClient, tokens: Tokens) -> None:
     url = buy(shared_client, **tokens.of("user-1")).json()["status_url"]
     assert shared_client.get(url, headers=tokens.of("user-1")).status_code == 200

@@ -7,6 +7,8 @@ import { SUBSCRIPTION_STATES, day, euros, hours, inWords, moment, number, price 
 
 const CHANGED = ["subscription", "balance", "history", "ledger", "receipts"];
 const ENDED = ["canceled", "incomplete_expired"];
+const LOOK = 700; // milliseconds
+const LOOKS = 30;
 
 export async function showSubscription(body, account) {
   const { subscription: found } = await ask(`${API}subscription/`);
@@ -38,12 +40,13 @@ function facts(found) {
   ].filter(Boolean);
 }
 
-/** Does it, and says so; what was refused stands where it was asked for. */
+/** Does it, and says so, or what it gave to be said; what was refused stands where it was asked for. */
 function doer({ trouble, account }, words, what) {
   return async (event) => {
     say(trouble, "");
     try {
-      if (await whileBusy(event.target, what)) await account.said(words, ...CHANGED);
+      const done = await whileBusy(event.target, what);
+      if (done) await account.said(typeof done === "string" ? done : words, ...CHANGED);
     } catch (error) {
       say(trouble, error.message);
     }
@@ -95,10 +98,21 @@ async function payOtherwise(opener, due, { trouble, place, account }) {
     goTo(title);
     node.addEventListener("submit", (event) => {
       event.preventDefault();
-      const sent = doer({ trouble, account }, "The payment was sent; the hours arrive with its confirmation.", () => payment.confirm());
+      const sent = doer({ trouble, account }, "The payment arrived; the hours of this period are here.", () => paid(payment));
       if (node.getAttribute("aria-busy") !== "true") sent({ target: node });
     });
   } catch (error) {
     say(trouble, error.message);
   }
+}
+
+/** The hours come with the invoice's confirmation, a moment after the payment; words where it takes longer. */
+async function paid(payment) {
+  await payment.confirm();
+  for (let look = 0; look < LOOKS; look += 1) {
+    const { subscription: found } = await ask(`${API}subscription/`);
+    if (!found?.dunning) return true;
+    await new Promise((resolve) => setTimeout(resolve, LOOK));
+  }
+  return "The payment was sent; the hours arrive with its confirmation.";
 }
