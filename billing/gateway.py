@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol
 
+from billing import retry
 from billing.errors import BillingError, PermanentError, TransientError
 from billing.reconciling import ReconcilingGateway
 from billing.recurring import RecurringGateway
@@ -107,9 +108,13 @@ class PaymentGateway(RecurringGateway, ReconcilingGateway, Protocol):
 
 
 class GatewayError(BillingError):
-    """`error_type` is the contract's word and `message` may be shown to anybody; code and request id are for us."""
+    """`error_type` is the contract's word and `message` may be shown to anybody; code and request id are for us.
+
+    `waits` are those before it is tried again, where that is of use.
+    """
 
     error_type: ClassVar[str] = "api_error"
+    waits: ClassVar[retry.Waits] = retry.STRIPE
     message: str = "The payment service could not do this."
 
     def __init__(self, message: str | None = None, *, code: str | None = None, request_id: str | None = None) -> None:
@@ -118,6 +123,9 @@ class GatewayError(BillingError):
         self.code = code
         self.request_id = request_id
         super().__init__(self.message)
+
+    def wait_after(self, deferrals: int) -> timedelta:
+        return retry.after(self.waits, deferrals) or retry.LONGEST
 
     def __str__(self) -> str:
         facts = [fact for fact in (self.code, self.request_id) if fact]
@@ -128,6 +136,7 @@ class StripeBusyError(GatewayError, TransientError):
     """It did nothing: too many calls, or another one holds the key or the object."""
 
     error_type = "rate_limit_error"
+    waits = retry.CROWDED
     message = "The payment service is busy; we go on trying."
 
 
@@ -159,6 +168,7 @@ class StripeCrowdedError(NotAskedError):
     """There was no place under Stripe's limits in time."""
 
     error_type = "rate_limit_error"
+    waits = retry.CROWDED
     message = "The payment service is busy; we go on trying."
 
 

@@ -32,6 +32,9 @@ class Waits:
 
 
 STRIPE = Waits((1, 2, 4, 8, 16, 30, LONGEST.total_seconds()), then_stop=False)
+CROWDED = Waits((1, 2, 4), then_stop=False)
+"""Where there was no place under Stripe's limits. The limiter has one in a moment: waits that grow further would only
+leave places unused."""
 ON_ITS_WAY = Waits((300, 3600, 6 * 3600, 24 * 3600), then_stop=False)
 """For something that Stripe is doing, should the event that ends it be lost."""
 EVENT = Waits((1, 5, 30, 120, 600), then_stop=True)

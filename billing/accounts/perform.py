@@ -174,7 +174,7 @@ def _trouble(session: Session, desk: Desk, taken: Taken, error: GatewayError) ->
         called = (act.result or {}).get(CALLING, taken.line.facts)
         decisions.fail(session, act, called, error, at=desk.now)
     else:
-        wait = retry.after(retry.STRIPE, act.deferrals) or retry.LONGEST
+        wait = error.wait_after(act.deferrals)
         work.put_off(act, wait, f"{error.error_type}: {error.message}")
     return changes.noted(session)
 

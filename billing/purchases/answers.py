@@ -142,7 +142,7 @@ class Answers:
 
         def record(session: Session) -> list[FollowUp]:
             purchase, call = self._resume_known(session)
-            wait = retry.after(retry.STRIPE, purchase.deferrals) or retry.LONGEST
+            wait = error.wait_after(purchase.deferrals)
             if call is not None:
                 call.error_type = error.error_type
             if isinstance(error, NotAskedError | StripeRefusedUsError):

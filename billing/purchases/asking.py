@@ -7,7 +7,7 @@ import structlog
 from sqlmodel import Session
 from structlog.contextvars import bound_contextvars
 
-from billing import retry, work
+from billing import work
 from billing.db import repeated
 from billing.errors import PermanentError
 from billing.gateway import GatewayError, Intent
@@ -50,7 +50,7 @@ class Asking:
         if isinstance(error, PermanentError):
             work.give_up(row, reason)
         else:
-            work.put_off(row, retry.after(retry.STRIPE, row.deferrals) or retry.LONGEST, reason)
+            work.put_off(row, error.wait_after(row.deferrals), reason)
         return []
 
     def heard(self, session: Session, intent: Intent) -> list[FollowUp]:

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import Session
 
-from billing import retry, work
+from billing import work
 from billing.errors import PermanentError
 from billing.gateway import GatewayError, Intent, InvalidRequestError
 from billing.ids import stripe_key
@@ -98,7 +98,7 @@ class Cancellation:
             if isinstance(error, PermanentError):
                 self.drop_wish(purchase, str(error))
             else:
-                wait = retry.after(retry.STRIPE, purchase.deferrals) or retry.LONGEST
+                wait = error.wait_after(purchase.deferrals)
                 work.put_off(purchase, wait, f"{error.error_type}: {error.message}")
             return []
 

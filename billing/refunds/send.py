@@ -117,7 +117,7 @@ class Sending:
             if isinstance(error, PermanentError):
                 work.give_up(refund, reason)
             else:
-                work.put_off(refund, retry.after(retry.STRIPE, refund.deferrals) or retry.LONGEST, reason)
+                work.put_off(refund, error.wait_after(refund.deferrals), reason)
             return []
 
         return record

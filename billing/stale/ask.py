@@ -108,5 +108,5 @@ def _put_off(session: Session, claim: work.Claim[StaleMark], error: GatewayError
     if isinstance(error, PermanentError):
         work.give_up(mark, reason)
     else:
-        work.put_off(mark, retry.after(retry.STRIPE, mark.deferrals) or retry.LONGEST, reason)
+        work.put_off(mark, error.wait_after(mark.deferrals), reason)
     return []

@@ -1,11 +1,13 @@
 """How long is waited, and how often is tried."""
 
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 import tenacity
 
 from billing import retry
+from billing.gateway import GatewayError, OutcomeUnknownError, StripeBusyError, StripeCrowdedError
 
 
 class TroubleError(Exception):
@@ -108,3 +110,13 @@ def test_stripe_is_tried_for_ever_at_a_capped_pace() -> None:
 def test_events_end(waits: retry.Waits) -> None:
     assert retry.after(waits, len(waits.seconds)) is None
     assert retry.after(waits, len(waits.seconds) - 1) is not None
+
+
+@pytest.mark.parametrize("error", [StripeBusyError(), StripeCrowdedError()])
+def test_what_found_no_place_is_tried_again_within_seconds(error: GatewayError) -> None:
+    """However often: the limiter spaces calls, and a wait of a minute after it has places again helps nobody."""
+    assert timedelta(seconds=2) <= error.wait_after(50) <= timedelta(seconds=4)
+
+
+def test_trouble_of_stripe_is_left_alone_for_longer_and_longer() -> None:
+    assert OutcomeUnknownError().wait_after(50) > timedelta(seconds=30)
