@@ -58,8 +58,10 @@ def valkey() -> Iterator[RunningValkey]:
 
 
 @pytest.fixture(scope="session")
-def databases(postgres: RunningPostgres) -> Databases:
-    return Databases(postgres)
+def databases(postgres: RunningPostgres) -> Iterator[Databases]:
+    databases = Databases(postgres)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture

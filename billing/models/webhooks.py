@@ -28,7 +28,7 @@ class WebhookEvent(OpenWork, table=True):
         CheckConstraint("(state = 'applied') = (outcome IS NOT DISTINCT FROM 'applied')", name="applied_is_applied"),
         *open_work_constraints("webhook_event"),
         # A body is written once and apart from its row, which moves with each change of state and is looked through.
-        {"postgresql_with": {"toast_tuple_target": 128}},
+        {"postgresql_with": {"toast_tuple_target": 512}},
     )
     kind: ClassVar[str] = "webhook_event"
 

@@ -14,10 +14,11 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from billing import db, ledger
+from billing.ids import new_id
 from billing.models import BeatSlot, Purchase
 from billing.states import LotOrigin, PurchaseState
 from tests.support.database import TEMPLATE
-from tests.support.factories import add_event, add_purchase, add_student
+from tests.support.factories import add_event, add_purchase, add_student, event_body
 from tests.support.servers import RunningPostgres
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -775,6 +776,18 @@ def test_states_are_stored_by_value(engine: Engine) -> None:
     with db.begin(engine) as session:
         stored = session.execute(text("SELECT state FROM purchase ORDER BY transaction_id")).scalars().all()
     assert stored == ["queued", "pending", "completed"]
+
+
+def test_the_body_of_an_event_lies_apart_from_its_row_and_nothing_else_does(engine: Engine, begin: db.Begin) -> None:
+    """A row moves with each change of its state, and all are looked through where a list is narrowed."""
+    ids = [new_id().hex for _ in range(80)]
+    body = event_body("customer.subscription.pending_update_applied", {"ids": ids}, at=NOON)
+    event = add_event(begin, body, at=NOON)
+    apart = "SELECT {} FROM webhook_event WHERE id = :id".format(
+        ", ".join(f"pg_column_toast_chunk_id({name}) IS NOT NULL" for name in ("body", "type", "stripe_event_id"))
+    )
+    with engine.connect() as connection:
+        assert [*connection.execute(text(apart), {"id": event}).one()] == [True, False, False]
 
 
 def test_a_naive_instant_is_refused(engine: Engine) -> None:

@@ -31,7 +31,7 @@ from tests.support.spending_ends import GRACE, KINDS, OFFSETS, come_to
 from tests.support.spending_model import LONGEST_DAYS
 from tests.support.spending_stage import CENTS, STUDENTS, Group, Sold, Stage, Sweep
 
-EXAMPLES, STEPS = 20, 80
+EXAMPLES, STEPS = 16, 80
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 STARTS = st.sampled_from(

@@ -85,6 +85,11 @@ class Fresh:
         connection.execute(ALONE)
         if _schema(connection) != self.schema or _size(connection) > self.bytes + MOST_BYTES:
             return False
+        with connection.transaction():
+            self._put_back(connection)
+        return True
+
+    def _put_back(self, connection: psycopg.Connection) -> None:
         connection.execute("SET LOCAL session_replication_role = replica")
         connection.execute(sql.SQL("; ").join(sql.SQL("DELETE FROM {}").format(sql.Identifier(t)) for t in self.tables))
         for table, rows in self.rows.items():
@@ -93,41 +98,47 @@ class Fresh:
             connection.execute(put, [rows])
         for sequence in self.sequences:
             connection.execute("SELECT setval(%s, %s, %s)", sequence)
-        return True
 
 
 class Databases:
-    """Copies of a server's template, lent one at a time."""
+    """Copies of a server's template, lent one at a time; who empties one stays connected to it."""
 
     def __init__(self, server: RunningPostgres) -> None:
         self._server = server
         self._names = (f"test_{number}" for number in count())
-        self._name: str | None = None
+        self._kept: tuple[str, psycopg.Connection] | None = None
         self._fresh: Fresh | None = None
 
     @contextmanager
     def lent(self) -> Iterator[str]:
         """Its address."""
-        name = self._name or self._copied()
-        self._name = None
+        name, connection = self._kept or self._copied()
+        self._kept = None
         yield self._server.url(name)
-        if self._is_fresh_again(name):
-            self._name = name
+        if self._is_fresh_again(connection):
+            self._kept = name, connection
         else:
+            connection.close()
             self._drop(name)
 
-    def _copied(self) -> str:
+    def close(self) -> None:
+        if self._kept is not None:
+            self._kept[1].close()
+
+    def _is_fresh_again(self, connection: psycopg.Connection) -> bool:
+        assert self._fresh is not None
+        try:
+            return self._fresh.restore(connection)
+        except psycopg.OperationalError:  # a test may cut off everybody
+            return False
+
+    def _copied(self) -> tuple[str, psycopg.Connection]:
         name = next(self._names)
         self._server.create_database(name, template=TEMPLATE)
+        connection = psycopg.connect(self._server.url(name), autocommit=True)
         if self._fresh is None:
-            with psycopg.connect(self._server.url(name)) as connection:
-                self._fresh = Fresh.read(connection)
-        return name
-
-    def _is_fresh_again(self, name: str) -> bool:
-        assert self._fresh is not None
-        with psycopg.connect(self._server.url(name)) as connection:
-            return self._fresh.restore(connection)
+            self._fresh = Fresh.read(connection)
+        return name, connection
 
     def _drop(self, name: str) -> None:
         with psycopg.connect(self._server.url("postgres"), autocommit=True) as connection:

@@ -13,7 +13,8 @@ from starlette.testclient import TestClient
 
 from billing.config import Settings
 from billing.db import Begin
-from tests.support.factories import add_purchase, add_student
+from billing.ids import new_id
+from tests.support.factories import add_event, add_purchase, add_student, event_body
 from tests.support.records import bought
 from tests.support.statements import counted
 from tests.web.admin import Desk
@@ -273,6 +274,33 @@ def test_a_page_of_many_rows_asks_no_more_than_one_of_few(desk: Desk, begin: Beg
         bought(begin, add_student(begin, f"student{number}@example.com", at=now), at=now)
     assert [statements(key) for key in keys] == few
     assert max(few) <= 6
+
+
+def test_what_fits_few_rows_is_looked_for_once(desk: Desk, begin: Begin, now: datetime) -> None:
+    """All rows are read to find that few or none fit: they are not read again to count these."""
+    for _ in range(30):
+        add_purchase(begin, at=now)
+
+    def statements(**asked: str) -> int:
+        with counted() as sent:
+            assert desk.get("purchase/list", **asked).status_code == 200
+        return sum("FROM purchase " in one for one in sent)
+
+    assert statements() == 2
+    assert "26 to 30 of 30" in desk.get("purchase/list", page="2").text
+    for asked in ({"page": "2"}, {"page_size": "100"}, {"q": "nobody"}, {"filter": "state__eq=failed"}):
+        assert statements(**asked) == 1, asked
+
+
+def test_an_event_is_found_by_its_request(desk: Desk, begin: Begin, now: datetime) -> None:
+    """Which is in the log beside what happened."""
+    request = new_id().hex
+    mine, _ = (add_event(begin, event_body("any", {}, at=now), at=now) for _ in range(2))
+    with begin() as session:
+        session.execute(
+            text("UPDATE webhook_event SET request_id = :id WHERE id = :mine"), {"id": request, "mine": mine}
+        )
+    assert keys_in(desk, "event/list", q=request) == [str(mine)]
 
 
 def test_the_newest_stand_first_and_pages_follow_each_other(desk: Desk, begin: Begin, now: datetime) -> None:

@@ -158,7 +158,7 @@ def upgrade() -> None:
         where = None if condition is None else sa.text(condition)
         op.create_index(name, table, columns, postgresql_where=where)
     op.drop_index("ix_purchase_transition_at", "purchase_transition")  # of which only that of failures is read
-    op.execute("ALTER TABLE webhook_event SET (toast_tuple_target = 128)")  # bodies that come from now on lie apart
+    op.execute("ALTER TABLE webhook_event SET (toast_tuple_target = 512)")  # bodies that come from now on lie apart
     op.execute(dead_letter({**BEGAN_AT, "export": "requested_at"}))
 
 
