@@ -127,6 +127,10 @@ class GatewayError(BillingError):
     def wait_after(self, deferrals: int) -> timedelta:
         return retry.after(self.waits, deferrals) or retry.LONGEST
 
+    def wait_unless_final(self, deferrals: int) -> timedelta | None:
+        """None for what Stripe will never answer otherwise: it is left to people."""
+        return None if isinstance(self, PermanentError) else self.wait_after(deferrals)
+
     def __str__(self) -> str:
         facts = [fact for fact in (self.code, self.request_id) if fact]
         return f"{self.message} ({', '.join(facts)})" if facts else self.message

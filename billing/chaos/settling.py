@@ -26,9 +26,9 @@ PUT_OFF = text("""
     UNION ALL SELECT 'links', count(*), max(last_error) FROM student_link WHERE due_at IS NOT NULL
 """)
 
-
-# A payment of which nothing is heard is asked about after five minutes, whatever happened: with thousands of buyers who
-# never pay there is always one due. What such a question would find out is looked for below.
+ALWAYS_DUE = PaymentWatch.kind
+"""A payment of which nothing is heard is asked about after five minutes, whatever happened: with thousands of buyers
+who never pay there is always one due. What such a question would find out is looked for by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Settling:
     def _reasons(self) -> Iterator[str]:
         """The cheap questions first."""
         due = due_by_kind(self.begin)
-        yield from (f"{number} {kind} due" for kind, number in due.items() if kind != PaymentWatch.kind)
+        yield from (f"{number} {kind} due" for kind, number in due.items() if kind != ALWAYS_DUE)
         with self.begin() as session:
             rows = session.execute(PUT_OFF).all()
         yield from (f"{row.number} {row.what} ({row.reason or 'in hand'})" for row in rows if row.number)

@@ -9,7 +9,6 @@ from structlog.contextvars import bound_contextvars
 
 from billing import work
 from billing.db import repeated
-from billing.errors import PermanentError
 from billing.gateway import GatewayError, Intent
 from billing.messages import AskAboutPayment, FollowUp
 from billing.models import PaymentWatch, Purchase
@@ -47,10 +46,7 @@ class Asking:
         (row,) = work.resume(session, self.claim)
         reason = f"{error.error_type}: {error.message}"
         log.warning("asking_about_payment_put_off", purchase_id=str(row.id), error=str(error))
-        if isinstance(error, PermanentError):
-            work.give_up(row, reason)
-        else:
-            work.put_off(row, error.wait_after(row.deferrals), reason)
+        work.put_off_or_give_up(row, error.wait_unless_final(row.deferrals), reason)
         return []
 
     def heard(self, session: Session, intent: Intent) -> list[FollowUp]:

@@ -114,10 +114,7 @@ class Sending:
             if call is not None and isinstance(error, NotAskedError):
                 calls.uncount(call, is_look=self.is_look)
             log.warning("refund_put_off", refund_id=str(refund.id), error=str(error))
-            if isinstance(error, PermanentError):
-                work.give_up(refund, reason)
-            else:
-                work.put_off(refund, error.wait_after(refund.deferrals), reason)
+            work.put_off_or_give_up(refund, error.wait_unless_final(refund.deferrals), reason)
             return []
 
         return record

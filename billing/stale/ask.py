@@ -13,7 +13,6 @@ from billing import cases, retry, work
 from billing.customers.found import apply_customer, ask_customer
 from billing.db import repeated
 from billing.disputes.found import apply_dispute
-from billing.errors import PermanentError
 from billing.gateway import GatewayError, PaymentGateway
 from billing.messages import AskStripe, FollowUp
 from billing.models import StaleMark
@@ -105,8 +104,5 @@ def _put_off(session: Session, claim: work.Claim[StaleMark], error: GatewayError
     (mark,) = work.resume(session, claim)
     reason = f"{error.error_type}: {error}"
     log.warning("asking_put_off", subject=mark.subject, object_id=mark.object_id, error=str(error))
-    if isinstance(error, PermanentError):
-        work.give_up(mark, reason)
-    else:
-        work.put_off(mark, error.wait_after(mark.deferrals), reason)
+    work.put_off_or_give_up(mark, error.wait_unless_final(mark.deferrals), reason)
     return []

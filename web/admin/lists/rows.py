@@ -152,7 +152,7 @@ class RowList(ModelView):
         """The rows, while the names of all that they point to are kept for their fields: a statement for each kind."""
         pointed: dict[Kind, set[Any]] = {}
         for field in self.get_fields_list(request):
-            if isinstance(field, Link) and field.to in set(NAMES):
+            if isinstance(field, Link) and field.to in NAMES:
                 pointed.setdefault(Kind(field.to), set()).update(getattr(row, field.name) for row in rows)
         names: dict[tuple[str, Any], str] = {}
         for kind, ids in pointed.items():

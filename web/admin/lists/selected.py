@@ -63,7 +63,7 @@ def selection_of(request: Request, view: BaseModelView, asked: ActionSelection, 
 
 def kind_of(field: BaseField) -> Kind:
     if isinstance(field, Link):
-        return Kind(field.to) if field.to in set(NAMES) else Kind.TEXT
+        return Kind(field.to) if field.to in NAMES else Kind.TEXT
     return KINDS[type(field)]
 
 
