@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import ClassVar
+from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
@@ -23,6 +24,7 @@ class WebhookEvent(OpenWork, table=True):
         # What is rare and looked for: the many that went well are in none of these.
         Index("ix_webhook_event_stopped", "state", "id", postgresql_where=text("state IN ('parked', 'dead')")),
         Index("ix_webhook_event_odd", "outcome", "id", postgresql_where=text(f"outcome IN ({listed(ODD)})")),
+        Index("ix_webhook_event_waits_for", "waits_for", postgresql_where=text("waits_for IS NOT NULL")),
         Index("ix_webhook_event_troubled", "id", postgresql_where=text("last_error IS NOT NULL")),
         CheckConstraint(f"(due_at IS NOT NULL) = (state IN ({listed(OPEN_EVENT_STATES)}))", name="open_states"),
         CheckConstraint("(state = 'applied') = (outcome IS NOT DISTINCT FROM 'applied')", name="applied_is_applied"),
@@ -41,6 +43,8 @@ class WebhookEvent(OpenWork, table=True):
     outcome: Outcome | None = Field(default=None, sa_type=values_of(Outcome))
     received_at: datetime = Field(sa_type=Instant)
     processed_at: datetime | None = Field(default=None, sa_type=Instant)
+    waits_for: UUID | None = Field(default=None)
+    """The purchase that an early event names by our mark, which wakes it; perhaps there is none of that id."""
 
 
 class UnreadableMessage(SQLModel, table=True):

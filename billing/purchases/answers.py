@@ -14,7 +14,8 @@ from billing.errors import LeaseLostError, PermanentError, RefusedError
 from billing.gateway import GatewayError, Intent, KeyReusedError, NotAskedError, StripeRefusedUsError
 from billing.messages import FollowUp, PreparePayment
 from billing.models import Purchase, StripeCall
-from billing.purchases import calls, changes, completion, lifecycle
+from billing.purchases import calls, completion, lifecycle
+from billing.purchases.waking import wake_events
 from billing.purchases.watches import watch
 from billing.recurring import Begun
 from billing.secrets import Vault
@@ -23,7 +24,7 @@ from billing.states import CallState, PurchaseState, StaleKind, Step
 from billing.subscriptions.found import keep_begun
 
 Record = Callable[[Session], list[FollowUp]]
-"""Writes an answer down in the transaction it is given, and says what should happen next."""
+"""Writes an answer down in the transaction it is given, and says what should happen next beside what it notes."""
 
 log = structlog.get_logger(__name__)
 CAUSE = "payment"
@@ -70,7 +71,7 @@ class Answers:
             request_id = purchase.request_id
             mark(session, StaleKind.SUBSCRIPTION, there.id, purchase_id=purchase.id, request_id=request_id, at=self.now)
             log.info("subscription_kept", purchase_id=str(purchase.id), subscription_id=there.id)
-            return [*changes.noted(session), *self._go_on(purchase)]
+            return self._go_on(purchase)
 
         return record
 
@@ -176,6 +177,7 @@ class Answers:
     def _payable(self, session: Session, purchase: Purchase, intent_id: str, client_secret: str) -> None:
         purchase.payment_intent_id = intent_id
         watch(session, purchase, at=self.now)
+        wake_events(session, purchase)
         if purchase.state is PurchaseState.QUEUED:
             purchase.client_secret = self.vault.seal(client_secret)
             purchase.error_type = purchase.error_message = None

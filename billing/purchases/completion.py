@@ -15,8 +15,9 @@ from billing.gateway import Intent
 from billing.models import Purchase
 from billing.purchases import changes
 from billing.purchases.lifecycle import can_move
+from billing.purchases.waking import wake_marks
 from billing.receipts.ask import ask_for_receipts
-from billing.stale.marks import mark, wake
+from billing.stale.marks import mark
 from billing.states import LotOrigin, PlanType, PurchaseState, StaleKind
 
 
@@ -106,7 +107,7 @@ def complete(session: Session, payments: Sequence[Payment], deployment: Deployme
     )
     ledger.credit(session, credits_due)
     ask_for_receipts(session, paid, now=now)
-    wake(session, paid)
+    wake_marks(session, paid)
     _ask_for_invoices(session, [payment.sold.id for payment in payments if not _is_package(payment)], now)
     changes.note(session, paid)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 from sqlmodel import Session, select
@@ -30,7 +31,7 @@ class Context:
 
 def confirm_paid(session: Session, event: StripeEvent, context: Context) -> Outcome:
     news = read_intent(event)
-    sold = completion.lock_by_intent(session, [news.intent_id]).get(news.intent_id)
+    sold = _looked_for(lambda: _sold(session, news), session, news, context)
     if sold is None:
         return _unknown(session, event, news, context)
     if difference := difference_of(sold, news, context.deployment):
@@ -47,7 +48,7 @@ def confirm_paid(session: Session, event: StripeEvent, context: Context) -> Outc
 def mark_failed(session: Session, event: StripeEvent, context: Context) -> Outcome:
     """A declined intent keeps its secret: the buyer may try another card."""
     news = read_intent(event)
-    purchase = _locked(session, news)
+    purchase = _locked(session, news, context)
     if purchase is None:
         return _unknown(session, event, news, context)
     if not lifecycle.can_move(purchase.state, PurchaseState.FAILED):
@@ -74,7 +75,7 @@ def mark_cancelled(session: Session, event: StripeEvent, context: Context) -> Ou
 def note_action_required(session: Session, event: StripeEvent, context: Context) -> Outcome:
     """The buyer has to prove who they are; nothing of ours changes but the timeline."""
     news = read_intent(event)
-    purchase = _locked(session, news)
+    purchase = _locked(session, news, context)
     if purchase is None:
         return _unknown(session, event, news, context)
     if purchase.state in SETTLED:
@@ -91,11 +92,12 @@ def difference_of(sold: completion.Sold, news: IntentNews, deployment: Deploymen
 
 
 Aim = Callable[[Purchase], tuple[PurchaseState, Step]]
+Found = TypeVar("Found")
 
 
 def _move(session: Session, event: StripeEvent, context: Context, aim: Aim) -> Outcome:
     news = read_intent(event)
-    purchase = _locked(session, news)
+    purchase = _locked(session, news, context)
     if purchase is None:
         return _unknown(session, event, news, context)
     target, step = aim(purchase)
@@ -108,8 +110,26 @@ def _move(session: Session, event: StripeEvent, context: Context, aim: Aim) -> O
     return Outcome.APPLIED
 
 
-def _locked(session: Session, news: IntentNews) -> Purchase | None:
-    ours = select(Purchase).where(Purchase.payment_intent_id == news.intent_id)
+def _sold(session: Session, news: IntentNews) -> completion.Sold | None:
+    return completion.lock_by_intent(session, [news.intent_id]).get(news.intent_id)
+
+
+def _locked(session: Session, news: IntentNews, context: Context) -> Purchase | None:
+    return _looked_for(lambda: _lock(session, Purchase.payment_intent_id == news.intent_id), session, news, context)
+
+
+def _looked_for(look: Callable[[], Found | None], session: Session, news: IntentNews, context: Context) -> Found | None:
+    """Whoever is about to keep the intent holds its purchase's lock, which is waited for: he wakes what was put off
+    before, and what comes after sees it kept; so nothing waits for a moment that has passed."""
+    found = look()
+    if found is not None:
+        return found
+    marked = _lock(session, Purchase.id == news.purchase_id(context.deployment))
+    return look() if marked is not None and marked.payment_intent_id == news.intent_id else None
+
+
+def _lock(session: Session, which: bool) -> Purchase | None:
+    ours = select(Purchase).where(which)
     return session.exec(ours.with_for_update().execution_options(populate_existing=True)).first()
 
 

@@ -14,8 +14,8 @@ from billing.errors import NoPaymentMethodError
 from billing.gateway import GatewayError
 from billing.messages import FollowUp, PreparePayment, PurchaseChanged
 from billing.models import Purchase, StripeCall, Subscription
-from billing.purchases import calls
-from billing.purchases.answers import Answers
+from billing.purchases import calls, changes
+from billing.purchases.answers import Answers, Record
 from billing.purchases.cancel import Cancellation, SubscriptionCancellation, cancel_now
 from billing.purchases.desk import Desk
 from billing.purchases.intents import IntentPursuit
@@ -38,7 +38,13 @@ def prepare_payment(desk: Desk, message: PreparePayment) -> list[FollowUp]:
             record = work_at_stripe.pursue()
         except GatewayError as error:
             record = work_at_stripe.trouble(error)
-        return [*repeated(desk.begin, record), changed]
+        told = repeated(desk.begin, lambda session: _recorded(session, record))
+        return list(dict.fromkeys([*told, changed]))
+
+
+def _recorded(session: Session, record: Record) -> list[FollowUp]:
+    told = record(session)
+    return [*told, *changes.noted(session)]
 
 
 def _take(session: Session, desk: Desk, message: PreparePayment) -> WorkAtStripe | None:

@@ -15,6 +15,7 @@ from billing.messages import FollowUp
 from billing.models import Purchase, StripeCall
 from billing.purchases import calls, changes, completion
 from billing.purchases.desk import Desk
+from billing.purchases.waking import wake_events
 from billing.reconciliation.findings import Difference
 from billing.states import CallState, FindingKind, PlanType, PurchaseState
 
@@ -87,6 +88,7 @@ def _unanswered(session: Session, purchase_id: UUID, intent: Intent) -> StripeCa
 def _adopt(session: Session, desk: Desk, purchase: Purchase, call: StripeCall, intent: Intent) -> Settled:
     calls.close_call(call, CallState.ANSWERED, at=desk.now, object_id=intent.id)
     purchase.payment_intent_id = intent.id
+    wake_events(session, purchase)
     completion.complete_found(session, purchase, intent, desk.deployment, now=desk.now)
     log.warning("payment_adopted", purchase_id=str(purchase.id), intent_id=intent.id)
     return Settled(is_adopted=True, follow_ups=changes.noted(session))

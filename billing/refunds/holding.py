@@ -21,9 +21,7 @@ from billing.purchases import changes
 from billing.refunds.quote import Policy, Quote, Standing, quote
 from billing.refunds.shares import spoken_for
 from billing.states import DisputeState, EntryKind, Part, PurchaseState, RefundOrigin, RefundState
-from billing.work.claims import database_now
-
-HINTED_AFTER = timedelta(seconds=2)
+from billing.work.claims import HINTED_BY_ITS_MAKER, database_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ def hold_refund(session: Session, wish: Wish, policy: Policy, *, now: datetime) 
 def open_after(refund: Refund, wait: timedelta) -> None:
     """Somebody is to see to it then, whether or not a hint arrives."""
     refund.due_at = database_now(wait)  # type: ignore[assignment]  # an expression, until it is flushed
-    refund.hint_at = database_now(wait + HINTED_AFTER)  # type: ignore[assignment]
+    refund.hint_at = database_now(wait + HINTED_BY_ITS_MAKER)  # type: ignore[assignment]
 
 
 def reserve(session: Session, purchase: Purchase, refund: Refund, lot: ledger.Lot, *, at: datetime) -> None:

@@ -1,6 +1,5 @@
 """Marking: all that an event does whose order matters."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -26,17 +25,6 @@ MARK = text("""
     RETURNING id
 """)
 
-# Who holds one of them without our purchase's lock is marking it once more, which makes it due as well.
-WAKE = text("""
-    UPDATE stale_mark SET due_at = clock_timestamp(), hint_at = clock_timestamp() + interval '2 seconds'
-    WHERE id IN (
-        SELECT id FROM stale_mark
-        WHERE purchase_id = ANY(CAST(:purchase_ids AS uuid[])) AND due_at > clock_timestamp() AND lease_token IS NULL
-        FOR UPDATE SKIP LOCKED
-    )
-    RETURNING id
-""")
-
 
 def mark(
     session: Session, subject: StaleKind, object_id: str, *, purchase_id: UUID | None, request_id: str, at: datetime
@@ -45,9 +33,3 @@ def mark(
     given = {"subject": subject.value, "object_id": object_id, "purchase_id": purchase_id}
     mark_id = session.execute(MARK, {**given, "request_id": request_id, "at": at}).scalar_one()
     changes.follow_up(session, AskStripe(mark_id=mark_id))
-
-
-def wake(session: Session, purchase_ids: Sequence[UUID]) -> None:
-    """What was put off until these purchases, whose rows are locked, are paid: now they are."""
-    for mark_id in session.execute(WAKE, {"purchase_ids": purchase_ids}).scalars():
-        changes.follow_up(session, AskStripe(mark_id=mark_id))

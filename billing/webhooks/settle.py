@@ -14,7 +14,7 @@ from billing.models import WebhookEvent
 from billing.purchases import changes, completion
 from billing.purchases.news import Context
 from billing.states import EventState, Outcome
-from billing.webhooks.events import StripeEvent, read_event
+from billing.webhooks.events import StripeEvent, read_event, read_intent
 from billing.webhooks.handlers import handle
 from billing.webhooks.plain import lock_in_order, plain_payments
 
@@ -29,6 +29,8 @@ CLOSE = text("""
 
 Ending = Outcome | Exception
 """What a handler came to: an outcome, or the error that broke it."""
+Pair = tuple[WebhookEvent, StripeEvent | None]
+"""An event's row, and the event where it is one for us to apply."""
 
 
 def settle_batch(session: Session, claim: work.Claim[WebhookEvent], context: Context) -> list[FollowUp]:
@@ -40,7 +42,7 @@ def settle_batch(session: Session, claim: work.Claim[WebhookEvent], context: Con
     if payments:
         completion.complete(session, list(payments.values()), context.deployment, now=context.now)
     endings = [Outcome.APPLIED if row.id in payments else _try(session, event, context) for row, event in pairs]
-    _end(session, [row for row, _ in pairs], endings, context)
+    _end(session, pairs, endings, context)
     log.info("events_worked", events=len(pairs), plain=len(payments))
     return changes.noted(session)
 
@@ -54,8 +56,9 @@ def settle_alone(
             _die(row, f"lost {terms.lost_claims} times by the workers that had it")
         else:
             with structlog.contextvars.bound_contextvars(request_id=row.request_id):
-                ending = _try(session, read_event(row), context)
-                _end(session, [row], [ending], context)
+                event = read_event(row)
+                ending = _try(session, event, context)
+                _end(session, [(row, event)], [ending], context)
                 log.info("event_worked", event_id=row.stripe_event_id, ending=str(ending))
     return changes.noted(session)
 
@@ -72,13 +75,14 @@ def _try(session: Session, event: StripeEvent | None, context: Context) -> Endin
         return error
 
 
-def _end(session: Session, rows: Sequence[WebhookEvent], endings: Sequence[Ending], context: Context) -> None:
+def _end(session: Session, pairs: Sequence[Pair], endings: Sequence[Ending], context: Context) -> None:
     """Most events are over, and are closed in one statement; the others are put off, parked or dead."""
     over: list[tuple[int | None, Outcome]] = []
-    for row, ending in zip(rows, endings, strict=True):
+    for (row, event), ending in zip(pairs, endings, strict=True):
         if isinstance(ending, Exception):
             _put_off_or_die(row, ending)
         elif ending is Outcome.WAIT:
+            row.waits_for = read_intent(event).purchase_id(context.deployment) if event else None
             _wait_or_park(row)
         else:
             over.append((row.id, ending))
@@ -96,7 +100,7 @@ def _put_off_or_die(row: WebhookEvent, error: Exception) -> None:
 
 
 def _wait_or_park(row: WebhookEvent) -> None:
-    """Ours by its mark, but no row knows its object: the worker that made it may be about to commit."""
+    """Ours by its mark, but no row knows its object: whoever made it may be about to write it down, and wakes it."""
     row.outcome = Outcome.WAIT
     reason = "carries our mark, but no purchase knows its object"
     wait = retry.after(retry.EVENT, row.deferrals)

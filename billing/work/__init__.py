@@ -1,6 +1,7 @@
 """Open rows: the queue of record. Accept, claim, finish, put off, give up, and what is overdue."""
 
 from billing.work.claims import (
+    HINTED_BY_ITS_MAKER,
     Claim,
     break_up,
     claim,
@@ -16,6 +17,7 @@ from billing.work.claims import (
     renew,
     rest,
     resume,
+    wake,
 )
 from billing.work.kinds import EVENT_BATCH, HOURS_BATCH, OPEN_KINDS, RECEIPT_BATCH
 from billing.work.leases import Leases, LeaseTerms
@@ -23,6 +25,7 @@ from billing.work.overdue import take_overdue
 
 __all__ = [
     "EVENT_BATCH",
+    "HINTED_BY_ITS_MAKER",
     "HOURS_BATCH",
     "OPEN_KINDS",
     "RECEIPT_BATCH",
@@ -44,4 +47,5 @@ __all__ = [
     "rest",
     "resume",
     "take_overdue",
+    "wake",
 ]

@@ -23,6 +23,8 @@ from billing.work.leases import LeaseTerms
 
 Row = TypeVar("Row", bound=OpenWork)
 ERROR_LENGTH = 500
+HINTED_BY_ITS_MAKER = timedelta(seconds=2)
+"""How long whoever makes a row due has to hint it himself, before the sweeper does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,17 @@ def put_off_or_give_up(row: OpenWork, wait: timedelta | None, reason: str) -> No
         give_up(row, reason)
     else:
         put_off(row, wait, reason)
+
+
+def wake(session: Session, model: type[Row], which: ColumnElement[bool]) -> Sequence[Any]:
+    """What was put off is due at once; the ids of these rows, which are to be hinted.
+
+    A row that somebody holds is left out: he looks at what has changed before he hands it back, or marks it anew.
+    """
+    asleep = select(_id(model)).where(which, col(model.due_at) > database_now(), col(model.lease_token).is_(None))
+    first = asleep.with_for_update(skip_locked=True).cte("asleep")
+    due = update(model).values(due_at=database_now(), hint_at=database_now(HINTED_BY_ITS_MAKER))
+    return session.scalars(_quiet(due.where(_id(model) == first.c.id).returning(_id(model)))).all()
 
 
 def break_up(session: Session, taken: Claim[Row]) -> None:

@@ -1,14 +1,12 @@
 """Hours that move: out of what is left of a lot and back, with an entry for each step and nothing made or lost."""
 
 import random
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
@@ -18,6 +16,7 @@ from billing.ledger import Account, Credit, Lot, Move, Posting
 from billing.models import HourAllocation, HourEntry, HourLot, StudentBalance
 from billing.states import EntryKind, LotOrigin, Part
 from tests.support.factories import add_student
+from tests.support.locks import until_somebody_waits
 from tests.support.statements import counted
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -320,7 +319,7 @@ def test_whoever_waited_for_the_lock_sees_what_was_done_meanwhile(begin: Begin, 
         with begin() as session:
             ledger.lock_accounts(session, [ana])
             waiting = pool.submit(_take_next, begin, ana, "second", 30)
-            wait_until_somebody_waits(begin)
+            until_somebody_waits(begin)
             ledger.post(session, [posting(ana, "first", take(first, 60))])
             more = Credit(ana, LotOrigin.GRANT, "more", None, 26, 0, "eur", NOON, None, NOON)
             ledger.credit(session, [more])
@@ -328,18 +327,6 @@ def test_whoever_waited_for_the_lock_sees_what_was_done_meanwhile(begin: Begin, 
     assert entries(begin, ana)[2:] == [("first", -60, 5), ("more", 26, 31), ("second", -30, 1)]
     assert [lot.minutes_left for lot in lots(begin)] == [0, 0, 1]
     assert second == lots(begin)[1].id
-
-
-def wait_until_somebody_waits(begin: Begin) -> None:
-    statement = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-    for _ in range(1000):
-        with begin() as session:
-            if session.execute(statement).scalar_one():
-                return
-        time.sleep(0.005)
-    raise AssertionError("nobody waits")
 
 
 def test_whatever_is_posted_memory_and_database_agree(begin: Begin) -> None:

@@ -1,7 +1,6 @@
 """Staff let a package last longer: whole days of the business, and what was written off comes back."""
 
 import threading
-import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -14,6 +13,7 @@ from billing.models import Purchase, StaffAct
 from billing.staff.wishes import LONGEST_DAYS, BulkExtend, Extend
 from billing.states import ActState, PlanType, PurchaseState
 from tests.support.factories import STANDARD_MINUTES, add_purchase, add_student, minutes_left
+from tests.support.locks import until_somebody_waits
 from tests.support.records import DAY, bought, credited, taken
 from tests.support.staff import StaffRoom
 from tests.support.statements import counted
@@ -262,7 +262,7 @@ def test_an_end_is_looked_at_when_nobody_can_move_it_any_more(room: StaffRoom, p
     with room.begin() as session:
         session.execute(text("SELECT FROM purchase WHERE id = :id FOR UPDATE"), {"id": package.id})
         working.start()
-        wait_until_somebody_waits(room.begin)
+        until_somebody_waits(room.begin)
         session.execute(text("UPDATE hour_lot SET expires_at = expires_at + interval '1 day'"))
     working.join()
     assert refusal(room.row(act_id)) == (ActState.REFUSED, "package_changed")
@@ -306,22 +306,10 @@ def test_who_holds_the_purchase_is_decided_first(room: StaffRoom, package: Purch
     with room.begin() as session:
         session.execute(text("UPDATE purchase SET state = 'refunded' WHERE id = :id"), {"id": package.id})
         working.start()
-        wait_until_somebody_waits(room.begin)
+        until_somebody_waits(room.begin)
     working.join()
     assert refusal(room.row(act_id)) == (ActState.REFUSED, "invalid_transaction_state")
     assert room.lot().expires_at == ENDS
-
-
-def wait_until_somebody_waits(begin: Begin) -> None:
-    statement = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with begin() as session:
-            if session.execute(statement).scalar_one():
-                return
-    raise AssertionError("nobody waits")
 
 
 def test_a_grant_beside_it_is_left_alone(room: StaffRoom, student: int, package: Purchase) -> None:

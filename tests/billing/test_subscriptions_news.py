@@ -15,7 +15,7 @@ from billing.models import PaymentMethod, Purchase
 from billing.secrets import Vault
 from billing.stale.marks import mark
 from billing.states import PurchaseState, StaleKind
-from tests.support.stack import eventually
+from tests.support.locks import until_somebody_waits
 from tests.support.subscribers import (
     Subscribed,
     Subscribers,
@@ -210,13 +210,6 @@ def test_cards_and_customers_of_others_are_foreign(
     assert subscribers.gateway.looks == 0
 
 
-def is_waiting(begin: Begin) -> bool:
-    """Each look is a transaction of its own: within one, the first answer is kept."""
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    with begin() as session:
-        return bool(session.execute(text(waiting)).scalar_one())
-
-
 def test_an_event_waits_for_whoever_has_the_purchase_before_it_marks(subscribers: Subscribers) -> None:
     """The event of a subscription comes while its answer is recorded: neither waits for the other in a circle."""
     one = subscribers.ask_to_begin()
@@ -225,7 +218,7 @@ def test_an_event_waits_for_whoever_has_the_purchase_before_it_marks(subscribers
     with subscribers.desk.begin() as session:
         session.get_one(Purchase, one.purchase_id, with_for_update=True)
         hearing.start()
-        eventually(lambda: is_waiting(subscribers.desk.begin), 10)
+        until_somebody_waits(subscribers.desk.begin)
         session.execute(text("SET LOCAL lock_timeout = '500ms'"))
         kind, ours, now = StaleKind.SUBSCRIPTION, one.purchase_id, subscribers.desk.now
         mark(session, kind, one.stripe_id, purchase_id=ours, request_id="request-of-a-test", at=now)
