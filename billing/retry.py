@@ -31,7 +31,8 @@ class Waits:
     then_stop: bool
 
 
-STRIPE = Waits((1, 2, 4, 8, 16, 30, LONGEST.total_seconds()), then_stop=False)
+STRIPE = Waits((1, 2, 4, 4, 4, 8, 16, 30, LONGEST.total_seconds()), then_stop=False)
+"""Trouble that passes is over in seconds, and so is the wait after it; in an outage the breaker keeps calls back."""
 CROWDED = Waits((1, 2, 4), then_stop=False)
 """Where there was no place under Stripe's limits. The limiter has one in a moment: waits that grow further would only
 leave places unused."""
@@ -47,7 +48,7 @@ MAIL = Waits((10, 60, 300, 1_800, 3_600, 7_200, *(4 * 3_600,) * 32), then_stop=T
 
 
 def after(waits: Waits, deferrals: int) -> timedelta | None:
-    """The wait after so many earlier ones: between 60 and 100 % of the table's, so it grows whatever chance says."""
+    """The wait after so many earlier ones: between 60 and 100 % of the table's."""
     if waits.then_stop and deferrals >= len(waits.seconds):
         return None
     most = waits.seconds[min(deferrals, len(waits.seconds) - 1)]

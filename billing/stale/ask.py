@@ -83,7 +83,7 @@ def _apply(
     if mark.marks == claim.row.marks:
         work.close(mark)
         return changes.noted(session)
-    work.put_off(mark, timedelta(), "marked again meanwhile")
+    work.rest(mark, timedelta())  # marked again meanwhile
     return [*changes.noted(session), AskStripe(mark_id=claim.row.id or 0)]
 
 

@@ -128,13 +128,18 @@ def put_off_or_give_up(row: OpenWork, wait: timedelta | None, reason: str) -> No
 
 
 def wake(session: Session, model: type[Row], which: ColumnElement[bool]) -> Sequence[Any]:
-    """What was put off is due at once; the ids of these rows, which are to be hinted.
+    """What was put off is due at once and its waits begin anew; the ids of these rows, which are to be hinted.
 
     A row that somebody holds is left out: he looks at what has changed before he hands it back, or marks it anew.
     """
     asleep = select(_id(model)).where(which, col(model.due_at) > database_now(), col(model.lease_token).is_(None))
     first = asleep.with_for_update(skip_locked=True).cte("asleep")
-    due = update(model).values(due_at=database_now(), hint_at=database_now(HINTED_BY_ITS_MAKER))
+    due = update(model).values(
+        due_at=database_now(),
+        hint_at=database_now(HINTED_BY_ITS_MAKER),
+        attempts=model.attempts - model.deferrals,
+        deferrals=0,
+    )
     return session.scalars(_quiet(due.where(_id(model) == first.c.id).returning(_id(model)))).all()
 
 

@@ -61,6 +61,8 @@ def test_who_keeps_the_payment_wakes_what_was_heard_of_it(returns: Returns) -> N
     hint = PreparePayment(purchase_id=purchase.id)
     assert EventsWaiting() in prepare_payment(returns.desk, hint)
     assert due_in_seconds(returns) <= 0
+    event = the_event(returns)
+    assert (event.attempts, event.deferrals) == (0, 0)
     student_id = returns.load(purchase).student_id or 0
     assert minutes_left(returns.desk.begin, student_id) == 0
     drain(returns.desk.begin, returns.leases, returns.hints, deployment=returns.desk.deployment, now=returns.desk.now)

@@ -1,6 +1,7 @@
 """How long is waited, and how often is tried."""
 
 from datetime import timedelta
+from itertools import accumulate
 from types import SimpleNamespace
 
 import pytest
@@ -86,12 +87,18 @@ def test_what_is_not_transient_is_not_repeated(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("waits", [retry.STRIPE, retry.EVENT, retry.HANDLER_ERROR])
-def test_waits_grow_whatever_chance_says(waits: retry.Waits) -> None:
+def test_waits_grow_and_chance_shortens_them_by_less_than_half(waits: retry.Waits) -> None:
+    assert list(waits.seconds) == sorted(waits.seconds)
     for _ in range(100):
         drawn = [retry.after(waits, number) for number in range(len(waits.seconds))]
         seconds = [wait.total_seconds() for wait in drawn if wait is not None]
-        assert seconds == sorted(seconds)
-        assert all(0 < wait <= most for wait, most in zip(seconds, waits.seconds, strict=True))
+        assert all(most / 2 < wait <= most for wait, most in zip(seconds, waits.seconds, strict=True))
+
+
+def test_trouble_with_stripe_that_passes_within_seconds_is_waited_for_no_longer() -> None:
+    """An outage of ten seconds is over when the last wait that began in it is, give or take a few seconds."""
+    begun = list(accumulate(retry.STRIPE.seconds, initial=0.0))
+    assert max(wait for begins, wait in zip(begun, retry.STRIPE.seconds, strict=False) if begins < 12) <= 4
 
 
 def test_waits_differ() -> None:

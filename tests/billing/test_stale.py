@@ -101,6 +101,33 @@ def test_what_kills_its_workers_is_a_dead_letter_until_the_next_event(returns: R
     assert returns.marks()[0].gave_up_at is None
 
 
+def test_a_mark_that_was_made_once_more_while_it_was_asked_about_begins_anew(returns: Returns) -> None:
+    """An answer came, so trouble of before is over: the next one is waited for a second, not half a minute."""
+    purchase = returns.sold()
+    quiet = returns.gateway
+
+    class Slow(FakeGateway):
+        def list_refunds(self, payment_intent_id: str) -> list[RefundThere]:
+            returns.desk = replace(returns.desk, gateway=quiet)
+            found = list(quiet.list_refunds(payment_intent_id))
+            returns.hear("charge.refunded", {"payment_intent": payment_intent_id})
+            return found
+
+    quiet.troubles = [unreachable() for _ in range(3)]
+    returns.hear("charge.refunded", {"payment_intent": intent_of(purchase)})
+    for _ in range(3):
+        returns.ask()
+    (troubled,) = returns.marks()
+    assert troubled.deferrals == 3
+    returns.desk = replace(returns.desk, gateway=Slow(returns.desk.now))
+    with returns.desk.begin() as session:
+        session.execute(text("UPDATE stale_mark SET due_at = clock_timestamp()"))
+    ask_stripe(returns.desk, AskStripe(mark_id=troubled.id or 0))
+    (mark,) = returns.marks()
+    assert mark.due_at is not None
+    assert (mark.attempts, mark.deferrals, mark.last_error) == (0, 0, None)
+
+
 def test_trouble_that_may_pass_is_asked_through(returns: Returns) -> None:
     purchase = returns.sold()
     returns.gateway.refund_elsewhere(intent_of(purchase), 14_000)
