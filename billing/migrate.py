@@ -17,7 +17,7 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 ONE_AT_A_TIME = 7_120_250_001
 """The advisory lock of migrations: two releases that start together run one after the other."""
 
-APPEND_ONLY = ("hour_entry", "hour_allocation")
+APPEND_ONLY = ("hour_entry", "hour_allocation", "lot_end")
 
 
 def upgrade(settings: Settings, revision: str = "head") -> None:

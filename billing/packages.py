@@ -11,3 +11,8 @@ def expires_at(paid_at: datetime, validity_days: int, zone: ZoneInfo) -> datetim
     """
     day = paid_at.astimezone(zone).date() + timedelta(days=validity_days + 1)
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+
+
+def end_of_day(instant: datetime, zone: ZoneInfo) -> datetime:
+    """The first beginning of a local day that is not before `instant`, in UTC."""
+    return expires_at(instant - timedelta.resolution, 0, zone)

@@ -5,11 +5,12 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from billing import ledger
+from billing import ledger, packages
 from billing.disputes import freezing
 from billing.disputes.postings import post, tell
 from billing.models import Dispute, Purchase
 from billing.purchases import lifecycle
+from billing.purchases.news import Context
 from billing.refunds.holding import lock_lot
 from billing.refunds.shares import share_of
 from billing.stale.marks import mark
@@ -23,9 +24,9 @@ def open_inquiry(session: Session, purchase: Purchase, dispute: Dispute, *, at: 
     tell(session, purchase, dispute, "dispute_inquiry", "a bank asks about this payment", at)
 
 
-def freeze(session: Session, purchase: Purchase, dispute: Dispute, at: datetime) -> None:
+def freeze(session: Session, purchase: Purchase, dispute: Dispute, context: Context) -> None:
     """Nobody can spend what is left of exactly this purchase's lot; lessons booked from it are listed for staff."""
-    lot = lock_lot(session, purchase)
+    lot, at = lock_lot(session, purchase), context.now
     dispute.frozen_at = at
     booked: Sequence[str] = []
     if lot is not None:
@@ -36,9 +37,9 @@ def freeze(session: Session, purchase: Purchase, dispute: Dispute, at: datetime)
     lifecycle.note_step(session, purchase, Step.DISPUTED, cause=dispute.stripe_dispute_id, at=at)
 
 
-def win(session: Session, purchase: Purchase, dispute: Dispute, at: datetime) -> None:
+def win(session: Session, purchase: Purchase, dispute: Dispute, context: Context) -> None:
     """The minutes are back, also those that were lost before, and the days without them are added to their life."""
-    lot = lock_lot(session, purchase)
+    lot, at = lock_lot(session, purchase), context.now
     restored = _restore(session, purchase, dispute, lot, at)
     if lot is not None:
         open_ones = _open_disputes(session, purchase)
@@ -46,14 +47,14 @@ def win(session: Session, purchase: Purchase, dispute: Dispute, at: datetime) ->
         back = restored + freezing.thaw(session, purchase, [dispute, *open_ones], lot, source=source, at=at)
         if open_ones:
             _keep(session, purchase, dispute, open_ones[0], lot, back, at)
-        elif back and dispute.frozen_at is not None and lot.expires_at is not None:
-            ledger.prolong(session, lot.id, lot.expires_at + (at - dispute.frozen_at))
+        elif back:
+            _give_days_back(session, dispute, lot, context)
     lifecycle.note_step(session, purchase, Step.DISPUTE_WON, cause=dispute.stripe_dispute_id, at=at)
 
 
-def lose(session: Session, purchase: Purchase, dispute: Dispute, at: datetime) -> None:
+def lose(session: Session, purchase: Purchase, dispute: Dispute, context: Context) -> None:
     """The money is gone, and its share of the hours with it; those that are not there any more are owed."""
-    lot = lock_lot(session, purchase)
+    lot, at = lock_lot(session, purchase), context.now
     if lot is None:
         take_loss(session, purchase, dispute, None, at)
     else:
@@ -71,10 +72,10 @@ def lose_more(session: Session, purchase: Purchase, dispute: Dispute, at: dateti
     take_loss(session, purchase, dispute, lock_lot(session, purchase), at)
 
 
-def close(session: Session, purchase: Purchase, dispute: Dispute, at: datetime) -> None:
+def close(session: Session, purchase: Purchase, dispute: Dispute, context: Context) -> None:
     """An inquiry came to nothing; nothing was frozen, or it is given back."""
     if dispute.frozen_at is not None:
-        win(session, purchase, dispute, at)
+        win(session, purchase, dispute, context)
 
 
 def take_loss(
@@ -118,13 +119,22 @@ def ask_about_losses(session: Session, purchase: Purchase, *, request_id: str, a
         mark(session, StaleKind.DISPUTE, dispute_id, purchase_id=purchase.id, request_id=request_id, at=at)
 
 
-Effect = Callable[[Session, Purchase, Dispute, datetime], None]
+Effect = Callable[[Session, Purchase, Dispute, Context], None]
 EFFECTS: Mapping[DisputeState, Effect] = {
     DisputeState.OPEN: freeze,
     DisputeState.WON: win,
     DisputeState.LOST: lose,
     DisputeState.CLOSED: close,
 }
+
+
+def _give_days_back(session: Session, dispute: Dispute, lot: ledger.Lot, context: Context) -> None:
+    """The day on which so much time is over is theirs as well, as every last day is."""
+    if dispute.frozen_at is not None and lot.expires_at is not None:
+        due = lot.expires_at + (context.now - dispute.frozen_at)
+        end = packages.end_of_day(due, context.deployment.zone)
+        source = _source(dispute, f"{dispute.state}:extended")
+        ledger.extend(session, [ledger.Extension(lot.id, end)], source=source, at=context.now)
 
 
 def _open_disputes(session: Session, purchase: Purchase) -> Sequence[Dispute]:

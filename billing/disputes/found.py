@@ -1,7 +1,5 @@
 """A dispute as Stripe has it: its state moves hours and money of the purchase it is about, each step once."""
 
-from datetime import datetime
-
 import structlog
 from sqlmodel import Session, select
 
@@ -62,7 +60,7 @@ def _opened(session: Session, purchase: Purchase, found: DisputeThere, context: 
     )
     session.add(dispute)
     if not found.status.startswith(BEFORE_MONEY_MOVES):
-        _enter(session, purchase, dispute, DisputeState.OPEN, at=context.now)
+        _enter(session, purchase, dispute, DisputeState.OPEN, context)
     else:
         effects.open_inquiry(session, purchase, dispute, at=context.now)
     return dispute
@@ -85,14 +83,14 @@ def _move(session: Session, purchase: Purchase, dispute: Dispute, found: Dispute
         source = f"{found.id}:{found.status}"
         cases.open_case(session, "dispute_differs", source, purchase_id=purchase.id, detail=detail, at=context.now)
         return
-    _enter(session, purchase, dispute, target, at=context.now)
+    _enter(session, purchase, dispute, target, context)
     log.info("dispute_moved", dispute_id=found.id, state=target)
 
 
-def _enter(session: Session, purchase: Purchase, dispute: Dispute, target: DisputeState, *, at: datetime) -> None:
+def _enter(session: Session, purchase: Purchase, dispute: Dispute, target: DisputeState, context: Context) -> None:
     if target is DisputeState.LOST and dispute.state is DisputeState.INQUIRY:
-        _enter(session, purchase, dispute, DisputeState.OPEN, at=at)
+        _enter(session, purchase, dispute, DisputeState.OPEN, context)
     dispute.state = target
     if target in effects.DECIDED:
-        dispute.decided_at = at
-    effects.EFFECTS[target](session, purchase, dispute, at)
+        dispute.decided_at = context.now
+    effects.EFFECTS[target](session, purchase, dispute, context)

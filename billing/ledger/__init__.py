@@ -5,7 +5,7 @@ from billing.ledger.audit import Proof, Range, Violation, audit, prove, violatio
 from billing.ledger.balances import lock_balances
 from billing.ledger.credits import Credit, credit
 from billing.ledger.extensions import Extension, extend
-from billing.ledger.money import prolong, return_money
+from billing.ledger.money import return_money
 from billing.ledger.postings import Move, Posting, post
 from billing.ledger.transfers import transfer_all
 
@@ -25,7 +25,6 @@ __all__ = [
     "lock_accounts",
     "lock_balances",
     "post",
-    "prolong",
     "prove",
     "return_money",
     "transfer_all",

@@ -7,7 +7,7 @@ from billing.models.customers import PaymentMethod, StripeCustomer
 from billing.models.deadletters import DeadLetterMark
 from billing.models.expiry import SweepRun
 from billing.models.exports import Export, ExportPart
-from billing.models.ledger import HourAllocation, HourEntry, HourLot, LedgerAudit, StudentBalance
+from billing.models.ledger import HourAllocation, HourEntry, HourLot, LedgerAudit, LotEnd, StudentBalance
 from billing.models.notifications import Notification
 from billing.models.plans import Installation, PricingPlan, PricingPlanVersion
 from billing.models.purchases import PaymentWatch, Purchase, PurchaseTransition, StaffCase, StripeCall
@@ -36,6 +36,7 @@ __all__ = [
     "Installation",
     "Instant",
     "LedgerAudit",
+    "LotEnd",
     "Notification",
     "OpenWork",
     "PaymentMethod",

@@ -113,6 +113,25 @@ class HourAllocation(SQLModel, table=True):
     minutes: int
 
 
+class LotEnd(SQLModel, table=True):
+    """That a lot lives longer than was said until then; only ever added. `source` is what it is the effect of."""
+
+    __tablename__ = "lot_end"
+    __table_args__ = (
+        UniqueConstraint("lot_id", "source"),
+        Index("ix_lot_end_lot", "lot_id", "at"),
+        CheckConstraint("expires_at > expired_at", name="ends_later"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity()])
+    lot_id: int = Field(sa_type=BigInteger, foreign_key="hour_lot.id")
+    source: str = Field(max_length=255)
+    expired_at: datetime = Field(sa_type=Instant)
+    """The end that it had until `at`; `expires_at` is the one it has since. Both are exclusive."""
+    expires_at: datetime = Field(sa_type=Instant)
+    at: datetime = Field(sa_type=Instant)
+
+
 class StudentBalance(Minutes, table=True):
     """The sums of a student's lots and payments, moved under lock in the transaction of each entry."""
 

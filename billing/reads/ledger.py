@@ -30,8 +30,8 @@ ENTRIES = """
 """
 UP_TO = " AND hour_entry.at <= :until"
 EXPLAINED = ", sums.by_kind, coalesce(late.minutes, 0) AS late_minutes"
-# What had expired by then and was not written off yet counts as expired, as it does in a balance of now. A package that
-# was extended later ended then when it was said to at the time: the first act after that instant knows.
+# What had expired by then and was not written off yet counts as expired, as it does in a balance of now. A lot that was
+# extended later ended when it was said to at the time.
 EXPLANATION = """
     CROSS JOIN LATERAL (
         SELECT coalesce(jsonb_object_agg(kind, minutes), '{}') AS by_kind FROM (
@@ -40,30 +40,20 @@ EXPLANATION = """
         ) AS kinds
     ) AS sums
     CROSS JOIN LATERAL (
-        WITH lot AS MATERIALIZED (
-            SELECT hour_lot.expires_at, purchase.transaction_id, moved.minutes
-            FROM (
-                SELECT part.lot_id, sum(part.minutes) AS minutes
-                FROM hour_entry CROSS JOIN LATERAL (
-                    SELECT lot_id, minutes FROM hour_allocation WHERE entry_id = hour_entry.id OFFSET 0
-                ) AS part
-                WHERE hour_entry.student_id = who.id AND hour_entry.at <= :until
-                GROUP BY part.lot_id HAVING sum(part.minutes) <> 0
-            ) AS moved
-            JOIN hour_lot ON hour_lot.id = moved.lot_id
-            LEFT JOIN purchase ON purchase.id = hour_lot.purchase_id
-        ), extended AS (
-            SELECT DISTINCT ON (transaction_id) CAST(package.facts ->> 'transaction_id' AS bigint) AS transaction_id,
-                CAST(package.facts ->> 'expires_at' AS timestamptz) AS ended_at
-            FROM staff_act AS act CROSS JOIN LATERAL jsonb_array_elements(
-                coalesce(act.before -> 'packages', jsonb_build_array(act.before))
-            ) AS package (facts)
-            WHERE act.target = ANY (ARRAY(SELECT 'purchase:' || transaction_id FROM lot) || ARRAY['purchases'])
-                AND act.action IN ('extend', 'bulk_extend') AND act.state = 'done' AND act.decided_at > :until
-            ORDER BY transaction_id, act.decided_at
-        )
-        SELECT CAST(sum(lot.minutes) AS bigint) AS minutes FROM lot LEFT JOIN extended USING (transaction_id)
-        WHERE coalesce(extended.ended_at, lot.expires_at) <= :until
+        SELECT CAST(sum(moved.minutes) AS bigint) AS minutes
+        FROM (
+            SELECT part.lot_id, sum(part.minutes) AS minutes
+            FROM hour_entry CROSS JOIN LATERAL (
+                SELECT lot_id, minutes FROM hour_allocation WHERE entry_id = hour_entry.id OFFSET 0
+            ) AS part
+            WHERE hour_entry.student_id = who.id AND hour_entry.at <= :until
+            GROUP BY part.lot_id HAVING sum(part.minutes) <> 0
+        ) AS moved
+        JOIN hour_lot ON hour_lot.id = moved.lot_id
+        LEFT JOIN LATERAL (
+            SELECT expired_at FROM lot_end WHERE lot_id = moved.lot_id AND at > :until ORDER BY at, id LIMIT 1
+        ) AS later ON true
+        WHERE coalesce(later.expired_at, hour_lot.expires_at) <= :until
     ) AS late
 """
 

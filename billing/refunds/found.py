@@ -47,21 +47,21 @@ def apply_refunds(session: Session, mark: StaleMark, found: Sequence[RefundThere
     rows = _rows(session, purchase)
     known = [(there, row) for there in found if (row := _row_of(there, rows, context.deployment))]
     for there, row in known:
-        apply(session, purchase, row, there, at=context.now)
+        apply(session, purchase, row, there, context)
     ids = {there.id for there, _ in known}
     for there in found:
         if there.id not in ids and (row := _take_over(session, purchase, there, rows, context)):
-            apply(session, purchase, row, there, at=context.now)
+            apply(session, purchase, row, there, context)
     return True
 
 
-def apply(session: Session, purchase: Purchase, refund: Refund, there: RefundThere, *, at: datetime) -> None:
+def apply(session: Session, purchase: Purchase, refund: Refund, there: RefundThere, context: Context) -> None:
     """Bring a locked refund of a locked purchase to what Stripe says of it; what is known already changes nothing."""
     if refund.stripe_refund_id is None:
-        _adopt(session, refund, there, at=at)
+        _adopt(session, refund, there, at=context.now)
     target = STATES.get(there.status, RefundState.SENT)
     if target is not refund.state and outcomes.can_move(refund, target):
-        _move(session, purchase, refund, there, target, at=at)
+        _move(session, purchase, refund, there, target, context)
     if refund.state is RefundState.SENT and refund.due_at is None:
         # Should the event be lost that ends it; also where it had been given up.
         open_after(refund, retry.after(retry.ON_ITS_WAY, 0) or retry.LONGEST)
@@ -77,8 +77,9 @@ def _adopt(session: Session, refund: Refund, there: RefundThere, *, at: datetime
 
 
 def _move(
-    session: Session, purchase: Purchase, refund: Refund, there: RefundThere, target: RefundState, *, at: datetime
+    session: Session, purchase: Purchase, refund: Refund, there: RefundThere, target: RefundState, context: Context
 ) -> None:
+    at = context.now
     if target is RefundState.SENT:
         outcomes.move_to(session, refund, target, at=at)
     elif target is RefundState.SUCCEEDED:
@@ -86,7 +87,7 @@ def _move(
     else:
         reason = there.failure_reason or there.status
         refund.error_type, refund.error_message = "refund_failed", reason
-        outcomes.fail(session, purchase, refund, target, at=at)
+        outcomes.fail(session, purchase, refund, target, context)
         detail = f"{there.amount_cents} cents did not arrive: {reason}"
         cases.open_case(session, "refund_failed", there.id, purchase_id=purchase.id, detail=detail, at=at)
 

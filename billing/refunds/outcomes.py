@@ -5,20 +5,21 @@ from datetime import datetime, timedelta
 import structlog
 from sqlmodel import Session
 
-from billing import ledger, work
+from billing import ledger, packages, work
 from billing.disputes import effects
 from billing.errors import BillingError
 from billing.ledger import Move, Posting
 from billing.messages import ActDecided
 from billing.models import Purchase, Refund
 from billing.purchases import changes, lifecycle
+from billing.purchases.news import Context
 from billing.refunds.holding import lock_lot
 from billing.states import REFUND_MOVES, EntryKind, Part, PurchaseState, RefundState, Step
 
 log = structlog.get_logger(__name__)
 
 SECOND_LIFE = timedelta(days=7)
-"""Hours that were held for a refund that failed live so long at least."""
+"""Hours that were held for a refund that failed live for so long at least, and to the end of that day."""
 
 
 class IllegalRefundMoveError(BillingError):
@@ -56,8 +57,9 @@ def succeed(session: Session, purchase: Purchase, refund: Refund, *, at: datetim
     log.info("refund_succeeded", refund_id=str(refund.id), purchase_id=str(purchase.id))
 
 
-def fail(session: Session, purchase: Purchase, refund: Refund, target: RefundState, *, at: datetime) -> None:
+def fail(session: Session, purchase: Purchase, refund: Refund, target: RefundState, context: Context) -> None:
     """The money did not go, or came back from the bank: the hours are the student's again, for a week at least."""
+    at = context.now
     was_there = refund.state is RefundState.SUCCEEDED
     move_to(session, refund, target, at=at)
     lot = lock_lot(session, purchase)
@@ -68,19 +70,21 @@ def fail(session: Session, purchase: Purchase, refund: Refund, target: RefundSta
         if lot is not None:
             _post(session, purchase, refund, lot, released=refund.minutes, taken=0, at=at)
     if lot is not None and refund.minutes:
-        _revive(session, purchase, refund, lot, at=at)
+        _revive(session, purchase, refund, lot, context)
     effects.ask_about_losses(session, purchase, request_id=refund.request_id, at=at)
     lifecycle.note_step(session, purchase, Step.REFUND_FAILED, cause=refund.stripe_refund_id or str(refund.id), at=at)
     log.warning("refund_failed", refund_id=str(refund.id), purchase_id=str(purchase.id), state=target)
 
 
-def _revive(session: Session, purchase: Purchase, refund: Refund, lot: ledger.Lot, *, at: datetime) -> None:
+def _revive(session: Session, purchase: Purchase, refund: Refund, lot: ledger.Lot, context: Context) -> None:
     """They live on as they would have, and a week at least: only hours that can be spent are ever held.
 
     While a dispute is open nobody can spend them.
     """
-    ledger.prolong(session, lot.id, at + SECOND_LIFE)
-    effects.freeze_returned(session, purchase, lot, refund.minutes, source=f"refund:{refund.id}:frozen", at=at)
+    at, source = context.now, f"refund:{refund.id}"
+    end = packages.end_of_day(at + SECOND_LIFE, context.deployment.zone)
+    ledger.extend(session, [ledger.Extension(lot.id, end)], source=f"{source}:extended", at=at)
+    effects.freeze_returned(session, purchase, lot, refund.minutes, source=f"{source}:frozen", at=at)
 
 
 def _take_back(session: Session, purchase: Purchase, refund: Refund, lot: ledger.Lot | None, *, at: datetime) -> None:

@@ -22,6 +22,7 @@ from billing.models import Purchase, Refund, StripeCall
 from billing.purchases import calls, changes
 from billing.purchases.desk import Desk
 from billing.purchases.locks import lock_purchase
+from billing.purchases.news import Context
 from billing.refunds import outcomes
 from billing.refunds.found import apply
 from billing.stale.marks import mark
@@ -39,6 +40,10 @@ class Sending:
     call: StripeCall | None
     payment_intent_id: str
     is_look: bool
+
+    @property
+    def _context(self) -> Context:
+        return Context(self.desk.deployment, self.desk.now)
 
     def pursue(self) -> "Record":
         if self.is_look or self.call is None:
@@ -60,7 +65,7 @@ class Sending:
 
         def record(session: Session) -> list[FollowUp]:
             purchase, refund = self._resume(session)
-            apply(session, purchase, refund, there, at=self.desk.now)
+            apply(session, purchase, refund, there, self._context)
             if refund.state is RefundState.SENT:
                 self._ask_later(refund, there.status)
             return changes.noted(session)
@@ -92,7 +97,7 @@ class Sending:
             purchase, refund = self._resume(session)
             self._close_call(session, error)
             refund.error_type, refund.error_message = error.error_type, error.message
-            outcomes.fail(session, purchase, refund, RefundState.FAILED, at=self.desk.now)
+            outcomes.fail(session, purchase, refund, RefundState.FAILED, self._context)
             reason = "key_reused" if isinstance(error, KeyReusedError) else "refund_refused"
             cases.open_case(
                 session, reason, f"refund:{refund.id}", purchase_id=purchase.id, detail=str(error), at=self.desk.now

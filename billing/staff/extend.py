@@ -114,7 +114,8 @@ def new_end(expires_at: datetime, wish: Extend | BulkExtend, context: Context) -
 
 def _extend(session: Session, act: StaffAct, wish: Extend | BulkExtend, context: Context) -> Sequence[Package]:
     found = [_extended(bought, lot, wish, context) for bought, lot in _locked(session, wish.transaction_ids)]
-    ledger.extend(session, [Extension(package.lot.id, package.expires_at) for package in found])
+    ends = [Extension(package.lot.id, package.expires_at) for package in found]
+    ledger.extend(session, ends, source=f"staff_act:{act.id}", at=context.now)
     ledger.post(session, [package.restored(act.id, context.now) for package in found if package.minutes_back])
     return found
 

@@ -66,7 +66,8 @@ def credit_paid(
             purchase = _complete(session, first, period, context)
         else:
             purchase = _renew(session, row, first, period, context, request_id=request_id)
-            roll_over(session, row, period.version.rollover_minutes, period.line, at=context.now)
+            cap = period.version.rollover_minutes
+            roll_over(session, row, cap, period.line, source=period.source, at=context.now)
         _credit(session, purchase, period, context)
 
 

@@ -20,7 +20,9 @@ LEFT = text("""
 """)
 
 
-def roll_over(session: Session, row: Subscription, cap: int | None, period: InvoiceLine, *, at: datetime) -> None:
+def roll_over(
+    session: Session, row: Subscription, cap: int | None, period: InvoiceLine, *, source: str, at: datetime
+) -> None:
     """Of the minutes that earlier periods of a locked subscription left, `cap` at most live until this one ends.
 
     What is above the cap is written off. What a sweep has written off already stays so, and a plan without a cap
@@ -34,7 +36,7 @@ def roll_over(session: Session, row: Subscription, cap: int | None, period: Invo
     losses = _losses(left, sum(left.values()) - cap)
     write_off(session, losses, at=at)
     alive = [lot_id for lot_id, minutes in left.items() if losses.get(lot_id, 0) < minutes]
-    ledger.extend(session, [Extension(lot_id, period.period_end) for lot_id in alive])
+    ledger.extend(session, [Extension(lot_id, period.period_end) for lot_id in alive], source=source, at=at)
 
 
 def _losses(left: dict[int, int], surplus: int) -> dict[int, int]:

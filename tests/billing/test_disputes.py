@@ -70,10 +70,10 @@ def test_a_dispute_that_is_won_gives_hours_and_days_back(returns: Returns) -> No
     assert becomes(returns, dispute_id, "under_review") is D.OPEN
     assert becomes(returns, dispute_id, "won") is D.WON
     assert returns.minutes(purchase) == {"left": 600}
-    assert returns.lot(purchase)["expires_at"] == before + timedelta(days=30)
+    assert returns.lot(purchase)["expires_at"] == returns.end_of_day(before + timedelta(days=30))
     assert steps(returns, purchase) == ["disputed", "dispute_won"]
     assert becomes(returns, dispute_id, "won") is D.WON
-    assert returns.lot(purchase)["expires_at"] == before + timedelta(days=30)
+    assert returns.lot(purchase)["expires_at"] == returns.end_of_day(before + timedelta(days=30))
 
 
 def test_days_are_given_back_for_hours_that_were_frozen_only(returns: Returns) -> None:
@@ -126,7 +126,7 @@ def test_a_dispute_that_is_won_after_it_was_lost_restores_everything_once(return
     balance = returns.balance(purchase)
     assert (balance["minutes_owed"], balance["returned_cents"]) == (0, 0)
     assert returns.load(purchase).state is PurchaseState.COMPLETED
-    assert returns.lot(purchase)["expires_at"] == before + timedelta(days=10)
+    assert returns.lot(purchase)["expires_at"] == returns.end_of_day(before + timedelta(days=10))
 
 
 def test_a_dispute_lost_after_a_partial_refund_takes_the_rest(returns: Returns) -> None:
@@ -206,7 +206,7 @@ def test_an_inquiry_that_becomes_a_dispute_freezes_from_then_on(returns: Returns
     assert returns.minutes(purchase) == {"frozen": 600}
     returns.pass_time(2 * DAY)
     becomes(returns, dispute_id, "won")
-    assert returns.lot(purchase)["expires_at"] == before + timedelta(days=2)
+    assert returns.lot(purchase)["expires_at"] == returns.end_of_day(before + timedelta(days=2))
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_hours_that_expire_while_they_are_frozen_come_back_alive(returns: Return
     dispute_id = disputed(returns, purchase)
     returns.pass_time(60 * DAY)
     becomes(returns, dispute_id, "won")
-    assert returns.lot(purchase)["expires_at"] == returns.desk.now + timedelta(days=10)
+    assert returns.lot(purchase)["expires_at"] == returns.end_of_day(returns.desk.now + timedelta(days=10))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ for all of these instants, knowing what came later.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +14,8 @@ from sqlalchemy import text
 from billing import ledger
 from billing.cli.reading import ask_at
 from billing.db import Begin
+from billing.deployment import Deployment
+from billing.gateway import InvalidRequestError
 from billing.ledger import Move, Posting
 from billing.models import SweepRun
 from billing.reads.balances import BalanceView, balance_of
@@ -22,9 +24,11 @@ from billing.reads.packages import PackageView
 from billing.reads.pages import Slice
 from billing.reads.purchased import purchased_by
 from billing.reads.whose import of_id
+from billing.secrets import Vault
 from billing.staff.wishes import BulkExtend, Correct, Extend, UndoSweep
 from billing.states import EntryKind, Part
 from tests.support.factories import add_student
+from tests.support.office import Returns, intent_of
 from tests.support.records import bought, credited
 from tests.support.staff import StaffRoom
 from tests.support.statements import counted
@@ -240,6 +244,48 @@ def test_every_extension_of_many_is_remembered(witness: Witness) -> None:
     witness.look(0)
     witness.confirm()
     Witness(witness.room, other, dict(witness.told)).confirm()
+
+
+def test_hours_that_a_dispute_froze_had_ended_until_it_was_won(
+    witness: Witness, deployment: Deployment, vault: Vault
+) -> None:
+    """They end while nobody can spend them, and live again from the day of the bank's decision: not a day before."""
+    returns = Returns(witness.room.begin, deployment, vault, NOON)
+    purchase = returns.sold(lasts_days=2, student_id=witness.student_id)
+    made = returns.gateway.raise_dispute(intent_of(purchase), 14_000)
+    returns.hear_of_dispute(made.id, "charge.dispute.created")
+    witness.look(600)
+    witness.go_to(3)
+    witness.look(600)
+    returns.desk = replace(returns.desk, now=witness.room.now)
+    returns.gateway.change_dispute(made.id, "won")
+    returns.hear_of_dispute(made.id, "charge.dispute.closed")
+    witness.look(1200)
+    for days, minutes in ((5, 1200), (6, 600), (11, 0)):
+        witness.go_to(days)
+        witness.look(minutes)
+    witness.confirm()
+
+
+def test_hours_of_a_refund_that_failed_after_their_end_live_from_then_on(
+    witness: Witness, deployment: Deployment, vault: Vault
+) -> None:
+    """Held in time, given back too late: until then they were not there, and from then on for a week."""
+    returns = Returns(witness.room.begin, deployment, vault, NOON)
+    purchase = returns.sold(lasts_days=1, student_id=witness.student_id)
+    refund_id = returns.hold(purchase)
+    witness.look(600)
+    witness.go_to(2)
+    witness.look(600)
+    returns.desk = replace(returns.desk, now=witness.room.now)
+    returns.fail_with(InvalidRequestError())
+    returns.send(refund_id)
+    witness.look(1200)
+    witness.go_to(9.4)
+    witness.look(1200)
+    witness.go_to(9.5)
+    witness.look(600)
+    witness.confirm()
 
 
 def test_a_sweep_that_was_undone_gave_back_from_that_day_on(witness: Witness) -> None:

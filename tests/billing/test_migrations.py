@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from threading import Barrier
+from typing import Any
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
@@ -20,10 +21,13 @@ from billing import db, ledger, migrate, plans
 from billing.config import Settings
 from billing.errors import DatabaseUnavailableError
 from billing.models import metadata
+from billing.staff.wishes import BulkExtend, Extend
 from billing.states import LotOrigin
 from tests.support.environment import make_settings
 from tests.support.factories import add_purchase, add_student
+from tests.support.records import DAY, bought
 from tests.support.servers import RunningPostgres
+from tests.support.staff import StaffRoom
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 NO_VALKEY = "redis://127.0.0.1:1/0"
@@ -164,6 +168,33 @@ def test_a_new_migration_would_be_empty(database_url: str) -> None:
         assert compare_metadata(compared, metadata) == []
 
 
+def test_what_staff_had_extended_before_ends_were_kept_is_known(empty_url: str) -> None:
+    """A balance of last month is told as it was, also after the release that keeps this in a table of its own."""
+    settings = _settings(empty_url)
+    migrate.upgrade(settings)
+    with _connected(empty_url) as engine:
+        begin = partial(db.begin, engine)
+        plans.load_defaults(begin, force=False, now=NOON)
+        room = StaffRoom(begin, empty_url, NOON)
+        for number in (1, 2):
+            bought(begin, add_student(begin, f"{number}@example.com", at=NOON), at=NOON, expires_at=NOON + DAY)
+        room.do(Extend(transaction_id=2, extension_days=3))
+        room.now += DAY
+        room.do(BulkExtend(transaction_ids=(1, 2), extension_days=7))
+        ends = _ends(begin)
+    assert len(ends) == 3
+    migrate.downgrade(settings, "0013")
+    migrate.upgrade(settings)
+    with _connected(empty_url) as engine:
+        assert _ends(partial(db.begin, engine)) == ends
+
+
+def _ends(begin: db.Begin) -> list[Any]:
+    with begin() as session:
+        found = text("SELECT lot_id, source, expired_at, expires_at, at FROM lot_end ORDER BY at, lot_id")
+        return list(session.execute(found))
+
+
 def test_two_migrations_at_once_run_one_after_the_other(empty_url: str) -> None:
     """Two releases that start together must not meet in the middle of a table."""
     settings, together = _settings(empty_url), Barrier(2)
@@ -206,15 +237,15 @@ def test_the_installation_is_drawn_once_and_is_another_elsewhere(database_url: s
 
 FORBIDDEN = [
     *(
-        statement.format(table)
-        for table in ("hour_entry", "hour_allocation")
+        statement.format(table, column)
+        for table, column in (("hour_entry", "minutes"), ("hour_allocation", "minutes"), ("lot_end", "lot_id"))
         for statement in (
-            "UPDATE {} SET minutes = 1",
-            "DELETE FROM {}",
-            "TRUNCATE {} CASCADE",
-            "ALTER TABLE {} DISABLE TRIGGER append_only",
-            "DROP TRIGGER append_only ON {}",
-            "DROP TABLE {} CASCADE",
+            "UPDATE {0} SET {1} = 1",
+            "DELETE FROM {0}",
+            "TRUNCATE {0} CASCADE",
+            "ALTER TABLE {0} DISABLE TRIGGER append_only",
+            "DROP TRIGGER append_only ON {0}",
+            "DROP TABLE {0} CASCADE",
         )
     ),
     "TRUNCATE purchase CASCADE",

@@ -227,6 +227,12 @@ def lot(**changes: object) -> str:
     return LOT.format(**{"origin": "'grant'", "source": "'another'", "purchase": "NULL", **changes})
 
 
+def lot_end(*moves: str) -> str:
+    """Of one source, so much later each."""
+    facts = ", ".join(f"(1, 'another', now(), now() + {move}, now())" for move in moves or ["interval '0 s'"])
+    return f"INSERT INTO lot_end (lot_id, source, expired_at, expires_at, at) VALUES {facts}"
+
+
 def entry(**changes: object) -> str:
     return ENTRY.format(**{"kind": "'credit'", "minutes": 10, "source": "'another'", **changes})
 
@@ -677,6 +683,10 @@ FORBIDDEN = {
     ],
     "hour_allocation": [
         ("minutes_not_zero", "a part of nothing", "INSERT INTO hour_allocation VALUES (1, 1, 0)"),
+    ],
+    "lot_end": [
+        ("ends_later", "an end that does not move", lot_end()),
+        ("lot_id_source", "one effect twice", lot_end("interval '1 d'", "interval '2 d'")),
     ],
     "stripe_customer": [
         ("id", "two students under one mark", CUSTOMER.format(id="customer.id", there="'cus_2'")),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from billing.packages import expires_at
+from billing.packages import end_of_day, expires_at
 
 LISBON = "Europe/Lisbon"
 
@@ -71,6 +71,19 @@ def test_the_zone_of_the_payment_s_clock_does_not_matter(zone_name: str, paid_at
     """Stripe, workers and databases may each speak another zone of the same instant."""
     elsewhere = paid_at.astimezone(ZoneInfo("Asia/Kathmandu"))
     assert expires_at(elsewhere, days, ZoneInfo(zone_name)) == expires_at(paid_at, days, ZoneInfo(zone_name))
+
+
+@settings(max_examples=200, deadline=None)
+@given(ZONES, INSTANTS)
+@example("Europe/Lisbon", datetime(2026, 7, 1, 23, tzinfo=UTC))
+@example("Africa/Cairo", datetime(2026, 4, 23, 22, tzinfo=UTC))
+def test_a_day_ends_when_the_next_one_begins(zone_name: str, instant: datetime) -> None:
+    """Time that is given back ends no lesson at noon; where a day begins at this instant, nothing is added."""
+    zone = ZoneInfo(zone_name)
+    end, moment = end_of_day(instant, zone), timedelta(microseconds=1)
+    assert end >= instant
+    assert _day(end, zone) > _day(end - moment, zone) >= _day(instant - moment, zone)
+    assert end_of_day(end, zone) == end
 
 
 def _day(instant: datetime, zone: ZoneInfo) -> date:

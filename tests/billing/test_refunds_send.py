@@ -153,20 +153,22 @@ def test_a_key_older_than_a_day_whose_refund_is_there_is_not_made_anew(returns: 
 
 
 @pytest.mark.parametrize(
-    ("lasts_days", "expected_days"), [(45, 45), (3, 7.5)], ids=["as it was", "seven days from now"]
+    ("lasts_days", "is_prolonged"), [(45, False), (3, True)], ids=["as it was", "seven days from now"]
 )
 def test_a_refusal_gives_the_hours_back_with_life_in_them(
-    returns: Returns, lasts_days: float, expected_days: float
+    returns: Returns, lasts_days: float, is_prolonged: bool
 ) -> None:
-    """Their expiry as it was, or a week from now, whichever is later; and a person is told."""
-    purchase, sold_at = returns.sold(lasts_days=lasts_days), returns.desk.now
+    """Their expiry as it was, or a whole week from now, whichever is later; and a person is told."""
+    purchase = returns.sold(lasts_days=lasts_days)
+    before = returns.lot(purchase)["expires_at"]
     refund_id = returns.hold(purchase)
     returns.pass_time(DAY / 2)
     returns.fail_with(InvalidRequestError("No."))
     refused = returns.send(refund_id)
     assert (refused.state, refused.error_type, refused.due_at) == (R.FAILED, "invalid_request_error", None)
     assert returns.minutes(purchase) == {"left": 600}
-    assert returns.lot(purchase)["expires_at"] == sold_at + timedelta(days=expected_days)
+    week = returns.end_of_day(returns.desk.now + timedelta(days=7))
+    assert returns.lot(purchase)["expires_at"] == (week if is_prolonged else before)
     assert returns.load(purchase).refunding_cents == 0
     assert returns.cases() == ["refund_refused"]
     assert returns.calls() == [("refused", 1, 1)]
@@ -179,7 +181,7 @@ def test_hours_that_expired_while_they_were_held_live_a_week_when_the_refund_fai
     returns.pass_time(3 * DAY)
     returns.fail_with(InvalidRequestError())
     returns.send(refund_id)
-    assert returns.lot(purchase)["expires_at"] == returns.desk.now + timedelta(days=7)
+    assert returns.lot(purchase)["expires_at"] == returns.end_of_day(returns.desk.now + timedelta(days=7))
 
 
 def test_a_refund_of_no_minutes_prolongs_nothing(returns: Returns) -> None:
@@ -272,7 +274,7 @@ def test_a_refund_that_came_back_from_the_bank_is_undone(returns: Returns) -> No
     assert returns.load(purchase).state is PurchaseState.COMPLETED
     assert returns.minutes(purchase) == {"left": 600}
     assert returns.balance(purchase)["returned_cents"] == 0
-    assert returns.lot(purchase)["expires_at"] == returns.desk.now + timedelta(days=7)
+    assert returns.lot(purchase)["expires_at"] == returns.end_of_day(returns.desk.now + timedelta(days=7))
     assert returns.cases() == ["refund_failed"]
     assert returns.refunded(purchase).state is R.SUCCEEDED
 

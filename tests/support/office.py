@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from billing import ledger
+from billing import ledger, packages
 from billing.db import Begin
 from billing.deployment import Deployment
 from billing.gateway import GatewayError, NoConnectionError
@@ -51,6 +51,9 @@ class Office:
 
     def load(self, purchase: Purchase) -> Purchase:
         return load_purchase(self.desk.begin, purchase.id)
+
+    def end_of_day(self, instant: datetime) -> datetime:
+        return packages.end_of_day(instant, self.desk.deployment.zone)
 
     def pass_time(self, minutes: float) -> None:
         self.desk = replace(self.desk, now=self.desk.now + timedelta(minutes=minutes))
