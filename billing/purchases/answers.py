@@ -15,7 +15,6 @@ from billing.gateway import GatewayError, Intent, KeyReusedError, NotAskedError,
 from billing.messages import FollowUp, PreparePayment
 from billing.models import Purchase, StripeCall
 from billing.purchases import calls, completion, lifecycle
-from billing.purchases.waking import wake_events
 from billing.purchases.watches import watch
 from billing.recurring import Begun
 from billing.secrets import Vault
@@ -177,7 +176,6 @@ class Answers:
     def _payable(self, session: Session, purchase: Purchase, intent_id: str, client_secret: str) -> None:
         purchase.payment_intent_id = intent_id
         watch(session, purchase, at=self.now)
-        wake_events(session, purchase)
         if purchase.state is PurchaseState.QUEUED:
             purchase.client_secret = self.vault.seal(client_secret)
             purchase.error_type = purchase.error_message = None

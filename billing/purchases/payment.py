@@ -4,6 +4,7 @@ Claim and write the call down, call with no transaction open, record the answer 
 """
 
 from datetime import datetime
+from uuid import UUID
 
 from sqlmodel import Session, select
 from structlog.contextvars import bound_contextvars
@@ -21,6 +22,7 @@ from billing.purchases.desk import Desk
 from billing.purchases.intents import IntentPursuit
 from billing.purchases.pursuits import Aim
 from billing.purchases.subscribing import Preparation, SubscriptionPursuit
+from billing.purchases.waking import wake_events
 from billing.states import PlanType, PurchaseState
 
 WorkAtStripe = IntentPursuit | SubscriptionPursuit | Preparation | Cancellation
@@ -28,29 +30,38 @@ WorkAtStripe = IntentPursuit | SubscriptionPursuit | Preparation | Cancellation
 
 def prepare_payment(desk: Desk, message: PreparePayment) -> list[FollowUp]:
     """Bring one purchase to its intent, or to its end; for one that needs nothing it does nothing."""
-    work_at_stripe = repeated(desk.begin, lambda session: _take(session, desk, message))
+    work_at_stripe, noted = repeated(desk.begin, lambda session: _begun(session, desk, message))
     changed = PurchaseChanged(purchase_id=message.purchase_id)
     if work_at_stripe is None:
-        return [changed]  # it may have been cancelled or given up just now
+        return list(dict.fromkeys([*noted, changed]))  # it may have been cancelled or given up just now
     request_id = work_at_stripe.claim.row.request_id
     with bound_contextvars(request_id=request_id), desk.leases.held(work_at_stripe.claim.token):
         try:
             record = work_at_stripe.pursue()
         except GatewayError as error:
             record = work_at_stripe.trouble(error)
-        told = repeated(desk.begin, lambda session: _recorded(session, record))
-        return list(dict.fromkeys([*told, changed]))
+        told = repeated(desk.begin, lambda session: _recorded(session, message.purchase_id, record))
+        return list(dict.fromkeys([*noted, *told, changed]))
 
 
-def _recorded(session: Session, record: Record) -> list[FollowUp]:
+def _recorded(session: Session, purchase_id: UUID, record: Record) -> list[FollowUp]:
     told = record(session)
+    wake_events(session, session.get_one(Purchase, purchase_id))
     return [*told, *changes.noted(session)]
 
 
-def _take(session: Session, desk: Desk, message: PreparePayment) -> WorkAtStripe | None:
+def _begun(session: Session, desk: Desk, message: PreparePayment) -> tuple[WorkAtStripe | None, list[FollowUp]]:
+    """What is to be done at Stripe, or that there is nothing to do there."""
     claim = work.claim(session, Purchase, message.purchase_id, desk.leases.terms)
     if claim is None:
-        return None
+        return None, []
+    found = _look(session, desk, claim)
+    if found is None:
+        wake_events(session, claim.row)
+    return found, changes.noted(session)
+
+
+def _look(session: Session, desk: Desk, claim: work.Claim[Purchase]) -> WorkAtStripe | None:
     purchase = claim.row
     if work.is_worn_out(purchase, desk.leases.terms):
         Answers.wear_out(session, purchase, at=desk.now)

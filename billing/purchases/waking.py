@@ -13,8 +13,9 @@ from billing.purchases import changes
 
 
 def wake_events(session: Session, purchase: Purchase) -> None:
-    """Events that came before this purchase, whose row is locked, knew its payment: now it does."""
-    if work.wake(session, WebhookEvent, col(WebhookEvent.waits_for) == purchase.id):
+    """Events that came before this purchase, whose row is locked, knew its payment: now it does, or never will."""
+    is_known = purchase.payment_intent_id is not None or purchase.due_at is None
+    if is_known and work.wake(session, WebhookEvent, col(WebhookEvent.waits_for) == purchase.id):
         changes.follow_up(session, EventsWaiting())
 
 

@@ -11,6 +11,7 @@ from sqlmodel import select
 
 from billing.db import Begin
 from billing.deployment import Deployment
+from billing.gateway import InvalidRequestError
 from billing.messages import EventsWaiting, PreparePayment, ReceiptsWaiting
 from billing.models import Purchase, WebhookEvent
 from billing.purchases.payment import prepare_payment
@@ -47,6 +48,10 @@ def due_in_seconds(returns: Returns) -> float:
         return float(session.execute(wait).scalar_one())
 
 
+def drain_again(returns: Returns) -> None:
+    drain(returns.desk.begin, returns.leases, returns.hints, deployment=returns.desk.deployment, now=returns.desk.now)
+
+
 def wait_long(returns: Returns) -> None:
     with returns.desk.begin() as session:
         later = "UPDATE webhook_event SET due_at = clock_timestamp() + interval '30 s', hint_at = due_at"
@@ -65,7 +70,7 @@ def test_who_keeps_the_payment_wakes_what_was_heard_of_it(returns: Returns) -> N
     assert (event.attempts, event.deferrals) == (0, 0)
     student_id = returns.load(purchase).student_id or 0
     assert minutes_left(returns.desk.begin, student_id) == 0
-    drain(returns.desk.begin, returns.leases, returns.hints, deployment=returns.desk.deployment, now=returns.desk.now)
+    drain_again(returns)
     assert minutes_left(returns.desk.begin, student_id) == STANDARD_MINUTES
 
 
@@ -76,6 +81,29 @@ def test_only_what_waits_for_this_purchase_is_woken(returns: Returns) -> None:
     wait_long(returns)
     assert EventsWaiting() not in prepare_payment(returns.desk, PreparePayment(purchase_id=purchase.id))
     assert due_in_seconds(returns) > 20
+
+
+@pytest.mark.parametrize("ending", ["its time was up", "Stripe refuses it", "its buyer does not want it"])
+def test_who_finds_that_there_is_nothing_to_pay_wakes_it_too(returns: Returns, ending: str) -> None:
+    """What we cancelled at Stripe ourselves is told of as well, and is no news to anybody for half a minute."""
+    purchase = returns.buy()
+    if ending == "its time was up":
+        returns.gateway.lost = [unreachable()]
+        returns.work(purchase)
+        returns.pass_time(16)
+    elif ending == "Stripe refuses it":
+        returns.fail_with(InvalidRequestError())
+    else:
+        with returns.desk.begin() as session:
+            session.execute(text("UPDATE purchase SET cancel_requested_at = :now"), {"now": returns.desk.now})
+    cancelled = news_of(returns, purchase, status="canceled")
+    assert returns.hear("payment_intent.canceled", cancelled) == Outcome.WAIT
+    wait_long(returns)
+    with returns.desk.begin() as session:
+        session.execute(text("UPDATE purchase SET due_at = clock_timestamp()"))
+    assert EventsWaiting() in prepare_payment(returns.desk, PreparePayment(purchase_id=purchase.id))
+    drain_again(returns)
+    assert the_event(returns).outcome is Outcome.LATE
 
 
 def test_an_event_that_was_given_up_is_left_to_people(returns: Returns) -> None:
