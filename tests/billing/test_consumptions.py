@@ -482,7 +482,7 @@ def test_a_full_batch_calls_for_others_before_it_works(lessons: Lessons, monkeyp
 
 
 def test_a_heap_of_tried_acts_leaves_room_for_fresh_ones(lessons: Lessons, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("billing.consumptions.drain.TRIED_AT_ONCE", 1)
+    monkeypatch.setattr("billing.batches.TRIED_AT_ONCE", 1)
     lessons.give(600)
     for _ in range(2):
         lessons.book(30)

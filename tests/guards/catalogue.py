@@ -77,7 +77,7 @@ GUARDS: tuple[Guard, ...] = (
     ),
     Guard(
         "hint key deleted before select",
-        (Edit("billing/webhooks/drain.py", "    hints.taken(EventsWaiting)\n", ""),),
+        (Edit("billing/batches.py", "        hints.taken(type(self.hint))\n", ""),),
         ("tests/billing/test_drain.py",),
     ),
     Guard(
