@@ -9,26 +9,31 @@ from billing.chaos.books import ListsUnreadableError, read_ours, read_stripe
 from billing.chaos.line import Line
 from billing.db import Begin
 from billing.errors import DatabaseUnavailableError
-from billing.models import PaymentWatch
+from billing.models import Notification, PaymentWatch, Purchase
+from billing.work.kinds import OPEN_KINDS
 from billing.work.waiting import due_by_kind
-
-# Put off is not done. A purchase that can be paid waits for its buyer for days, and a letter for its day.
-PUT_OFF = text("""
-    SELECT 'queued purchases' AS what, count(*) AS number, max(last_error) AS reason
-        FROM purchase WHERE state = 'queued'
-    UNION ALL SELECT 'wishes to cancel', count(*), max(last_error) FROM purchase
-        WHERE cancel_requested_at IS NOT NULL AND state IN ('pending', 'failed') AND due_at IS NOT NULL
-    UNION ALL SELECT 'events', count(*), max(last_error) FROM webhook_event WHERE due_at IS NOT NULL
-    UNION ALL SELECT 'refunds', count(*), max(last_error) FROM refund WHERE due_at IS NOT NULL
-    UNION ALL SELECT 'acts on hours', count(*), max(last_error) FROM consumption_act WHERE due_at IS NOT NULL
-    UNION ALL SELECT 'acts of staff', count(*), max(last_error) FROM staff_act WHERE due_at IS NOT NULL
-    UNION ALL SELECT 'marks', count(*), max(last_error) FROM stale_mark WHERE due_at IS NOT NULL
-    UNION ALL SELECT 'links', count(*), max(last_error) FROM student_link WHERE due_at IS NOT NULL
-""")
 
 ALWAYS_DUE = PaymentWatch.kind
 """A payment of which nothing is heard is asked about after five minutes, whatever happened: with thousands of buyers
 who never pay there is always one due. What such a question would find out is looked for by itself."""
+
+WAITING = {
+    ALWAYS_DUE: "false",
+    Notification.kind: "false",  # a letter waits for its day
+    Purchase.kind: """
+        state = 'queued'
+        OR (cancel_requested_at IS NOT NULL AND state IN ('pending', 'failed') AND due_at IS NOT NULL)
+    """,  # one that can be paid waits for its buyer, for days
+}
+"""What of a kind is unfinished, where it is not all that is open: put off is not done."""
+
+PUT_OFF = text(
+    " UNION ALL ".join(
+        f"SELECT '{kind}' AS kind, count(*) AS number, max(last_error) AS reason FROM {kind} WHERE {waiting}"  # noqa: S608
+        for kind in (one.model.kind for one in OPEN_KINDS)
+        for waiting in [WAITING.get(kind, "due_at IS NOT NULL")]
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class Settling:
         yield from (f"{number} {kind} due" for kind, number in due.items() if kind != ALWAYS_DUE)
         with self.begin() as session:
             rows = session.execute(PUT_OFF).all()
-        yield from (f"{row.number} {row.what} ({row.reason or 'in hand'})" for row in rows if row.number)
+        yield from (f"{row.number} {row.kind} put off ({row.reason or 'in hand'})" for row in rows if row.number)
         deliveries = self.control.ask("GET", "/deliveries")
         if deliveries is None or deliveries.body["pending"]:
             yield f"{deliveries.body['pending'] if deliveries else 'all'} deliveries"
