@@ -14,6 +14,7 @@ from billing.cli.database import connected
 from billing.clock import utc_now
 from billing.config import Settings
 from billing.ledger import Proof, Range
+from billing.reads.written import counted
 
 
 def audit(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
@@ -46,5 +47,5 @@ def _say(proof: Proof) -> None:
         typer.echo(f"{violation.rule}: {violation.subject}")
     if proof.violations > len(proof.named):
         typer.echo(f"and {proof.violations - len(proof.named)} more")
-    verdict = "every balance is the sum of its entries" if proof.holds else f"{proof.violations} violations"
-    typer.echo(f"{verdict} ({proof.students} students, {proof.seconds:.1f} s)")
+    verdict = "every balance is the sum of its entries" if proof.holds else counted(proof.violations, "violation")
+    typer.echo(f"{verdict} ({counted(proof.students, 'student')}, {proof.seconds:.1f} s)")

@@ -23,7 +23,7 @@ from billing.expiry.sweep import Watch, cutoff, go_on, start_sweep
 from billing.expiry.undo import undo_sweep
 from billing.reads.students import find_student
 from billing.reads.whose import of_address
-from billing.reads.written import hours, instant
+from billing.reads.written import counted, hours, instant
 from billing.states import SweepState, SweepTrigger
 
 MOST_GRACE_HOURS = 24 * 366
@@ -141,7 +141,7 @@ def _say(facts: dict[str, Any], what: str, *, seconds: float, as_json: bool) -> 
     if as_json:
         typer.echo(json.dumps({**facts, "seconds": round(seconds, 3)}))
         return
-    sums = f"{facts['hours']} hours of {facts['lots']} lots of {facts['students']} students"
+    sums = f"{facts['hours']} hours of {counted(facts['lots'], 'lot')} of {counted(facts['students'], 'student')}"
     typer.echo(f"run {facts['run']}: {sums} {what} in {seconds:.1f} s")
 
 
@@ -161,9 +161,11 @@ def _say_preview(wish: Wish, found: Preview, *, as_json: bool) -> None:
         typer.echo(json.dumps({"dry_run": True, "cutoff": instant(wish.cutoff), **sums, "losses": losses}))
         return
     table([
-        (loss.email, f"{hours(loss.minutes)} hours", f"{loss.lots} lots", f"expired {instant(loss.expires_at)}")
+        (loss.email, f"{hours(loss.minutes)} hours", counted(loss.lots, "lot"), f"expired {instant(loss.expires_at)}")
         for loss in found.losses
     ])  # fmt: skip
     if found.students > len(found.losses):
         typer.echo(f"and {found.students - len(found.losses)} more students")
-    typer.echo(f"{sums['hours']} hours of {found.lots} lots of {found.students} students would expire")
+    typer.echo(
+        f"{sums['hours']} hours of {counted(found.lots, 'lot')} of {counted(found.students, 'student')} would expire"
+    )

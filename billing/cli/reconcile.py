@@ -16,7 +16,7 @@ from billing.config import Settings
 from billing.errors import RefusedError
 from billing.purchases.desk import Desk
 from billing.reads.reconciliation import FindingView, list_findings
-from billing.reads.written import euros, instant
+from billing.reads.written import counted, euros, instant
 from billing.reconciliation import compare, events
 from billing.reconciliation.findings import Difference
 from billing.reconciliation.runs import Report
@@ -94,7 +94,8 @@ def _say_one(name: str, report: Report, *, is_dry: bool) -> None:
     would = "would be " if is_dry else ""
     since = instant(report.since)
     if name == "events":
-        told = f"{report.seen} events since {since}: {report.recorded} {would}recorded, {report.adopted} adopted"
+        done = f"{report.recorded} {would}recorded, {report.adopted} adopted"
+        told = f"{counted(report.seen, 'event')} since {since}: {done}"
     else:
         told = f"{report.seen} payments and refunds since {since}"
     typer.echo(f"{told}, {len(report.found)} differ")

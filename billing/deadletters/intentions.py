@@ -6,6 +6,7 @@ from sqlalchemy import RowMapping, text
 from sqlmodel import Session
 
 from billing.deadletters.names import LetterName
+from billing.reads.written import counted
 
 Say = Callable[[RowMapping], str]
 
@@ -87,12 +88,12 @@ def _receipt(row: RowMapping) -> str:
 
 
 def _sweep_run(row: RowMapping) -> str:
-    done = f"{row['minutes']} minutes of {row['lots']} lots are written off already"
+    done = f"{counted(row['minutes'], 'minute')} of {counted(row['lots'], 'lot')} are written off already"
     return f"what expired by {row['cutoff']} and is not written off yet would be; {done}"
 
 
 def _export(row: RowMapping) -> str:
-    return f"the export of the list {row['list_name']} would go on after {row['rows']} rows, which are written"
+    return f"the export of the list {row['list_name']} would go on; {counted(row['rows'], 'row')} of it written so far"
 
 
 def _student_link(row: RowMapping) -> str:
@@ -105,7 +106,8 @@ def _staff_act(row: RowMapping) -> str:
 
 def _consumption_act(row: RowMapping) -> str:
     minutes = row["whole"] if row["minutes"] is None else row["minutes"]
-    return f"{row['act']} of {minutes} minutes of {row['students']} students would be done or refused"
+    whose = counted(row["students"], "student")
+    return f"{row['act']} of {counted(minutes, 'minute')} of {whose} would be done or refused"
 
 
 SAYS: Mapping[str, Say] = {

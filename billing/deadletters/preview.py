@@ -22,6 +22,7 @@ from billing.deployment import Deployment
 from billing.errors import TransientError
 from billing.models import Installation, WebhookEvent
 from billing.purchases.news import Context
+from billing.reads.written import counted
 from billing.webhooks.events import read_event
 from billing.webhooks.handlers import handle
 
@@ -57,6 +58,14 @@ WRITTEN: Mapping[str, str] = {
         SELECT subject, object_id FROM stale_mark WHERE due_at IS NOT NULL AND xmin::text = :written ORDER BY id
     """,
 }
+WORDS: Mapping[str, Sequence[str]] = {
+    "purchases": ["purchase"],
+    "entries": ["entry", "entries"],
+    "lots": ["lot"],
+    "cases": ["case"],
+    "asked_of_stripe": ["question to Stripe", "questions to Stripe"],
+}
+"""For one row of what is written, and for more where that is not the same with an s."""
 BEFORE = text("SELECT transaction_id, state FROM purchase WHERE transaction_id = ANY(CAST(:numbers AS bigint[]))")
 
 
@@ -128,7 +137,7 @@ def _run(session: Session, event_id: int, terms: Terms) -> Preview:
 
 
 def _told(outcome: str, effects: Mapping[str, Sequence[object]]) -> str:
-    counts = ", ".join(f"{len(rows)} {what.replace('_', ' ')}" for what, rows in effects.items() if rows)
+    counts = ", ".join(counted(len(rows), *WORDS[what]) for what, rows in effects.items() if rows)
     return f"{outcome}: {counts or 'nothing would be written'}"
 
 

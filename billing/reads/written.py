@@ -8,6 +8,17 @@ def euros(cents: int) -> str:
     return f"{sign}{whole // 100}.{whole % 100:02d}"
 
 
+def sum_told(cents: int | None, currency: str, *, livemode: bool) -> str:
+    """For people who compare two of them; Stripe counts some currencies in units without a hundredth."""
+    if cents is None:
+        amount = "no sum"
+    elif currency == "eur":
+        amount = f"{euros(cents)} EUR"
+    else:
+        amount = f"{cents} of the smallest unit of {currency[:10]}"
+    return f"{amount} {'for real' if livemode else 'in test mode'}"
+
+
 def hours(minutes: int) -> str:
     """Half up at two places: 50 minutes are 0.83."""
     sign, whole = ("-", -minutes) if minutes < 0 else ("", minutes)
@@ -16,6 +27,11 @@ def hours(minutes: int) -> str:
 
 def price_per_hour(cents: int, minutes: int) -> str:
     return euros((cents * 120 + minutes) // (2 * minutes))
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """`1 lot`, `2 lots`; `many` where it is not `one` with an s."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def instant(at: datetime) -> str:

@@ -16,6 +16,7 @@ from billing.ids import new_id
 from billing.models import HourLot, PricingPlanVersion, Purchase, StripePrice, Student, Subscription
 from billing.purchases import completion, lifecycle
 from billing.purchases.news import Context
+from billing.reads.written import euros, sum_told
 from billing.receipts.ask import ask_for_receipts
 from billing.recurring import InvoiceLine, InvoiceThere
 from billing.states import PAYABLE, LotOrigin, PurchaseChannel, PurchaseState, Step
@@ -102,12 +103,13 @@ def _source(invoice: InvoiceThere, line: InvoiceLine) -> str:
 def _difference_of(period: Period, context: Context) -> str | None:
     """Where what was paid is not what the plan costs, in words; None where they agree."""
     invoice, line, version = period.invoice, period.line, period.version
-    paid = (line.amount_cents, line.quantity, invoice.currency, invoice.livemode)
-    asked = (version.price_cents, 1, version.currency, context.deployment.livemode)
-    if paid != asked:
-        return f"paid {paid}, asked {asked} (cents, quantity, currency, live)"
+    paid = (line.amount_cents, invoice.currency, invoice.livemode)
+    asked = (version.price_cents, version.currency, context.deployment.livemode)
+    if (paid, line.quantity) != (asked, 1):
+        paid_told, asked_told = (sum_told(cents, unit, livemode=live) for cents, unit, live in (paid, asked))
+        return f"{line.quantity} for {paid_told}, sold as 1 for {asked_told}"
     if invoice.paid_cents < line.amount_cents:
-        return f"paid {invoice.paid_cents} cents of {line.amount_cents}"
+        return f"paid {euros(invoice.paid_cents)} of {euros(line.amount_cents)}"
     if line.period_end <= line.period_start:
         return "its period has no length"
     return None

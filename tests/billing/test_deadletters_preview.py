@@ -55,7 +55,7 @@ def test_an_event_shows_its_effect_on_the_ledger(yard: Graveyard) -> None:
     before = everything(yard)
     found = look_ahead(yard, dead.name)
     assert (found.result, found.outcome, found.error) == (Result.REOPENED, Outcome.APPLIED, None)
-    assert found.says == "applied: 1 purchases, 1 entries, 1 lots"
+    assert found.says == "applied: 1 purchase, 1 entry, 1 lot"
     (moved,), (entry,), (lot,) = (found.effects[what] for what in ("purchases", "entries", "lots"))
     assert (moved["state_before"], moved["state"], moved["id"]) == ("pending", "completed", str(sold.id))
     assert (entry["kind"], entry["minutes"], entry["student_id"]) == ("credit", 600, owner)
@@ -130,7 +130,7 @@ SAID = {
     "purchase": "Stripe would be asked whether it has the intent",
     "payment_watch": "Stripe would be asked about pi_",
     "student_link": "what guests bought for the address of account-1",
-    "consumption_act": "book of 60 minutes of 1 students",
+    "consumption_act": "book of 60 minutes of 1 student",
     "staff_act": "grant of student:",
     "sweep_run": "what expired by",
     "notification": "by mail, if that is still true",
@@ -138,7 +138,7 @@ SAID = {
     "stale_mark": "Stripe would be asked what is true of refunds pi_",
     "receipt": "the receipt of transaction 1",
     "account_act": "Stripe would be asked to cancel",
-    "export": "the export of the list student would go on after 0 rows",
+    "export": "the export of the list student would go on; 0 rows",
 }
 
 

@@ -15,7 +15,7 @@ def test_a_ledger_that_holds_is_said_to_hold(billing: Billing, begin: Begin, now
     bought(begin, add_student(begin, at=now), at=now)
     said = billing("audit")
     assert said.status == 0
-    assert said.out.startswith("every balance is the sum of its entries (1 students, 0.")
+    assert said.out.startswith("every balance is the sum of its entries (1 student, 0.")
     assert "proving" in said.err
 
 
@@ -28,7 +28,7 @@ def test_a_violation_ends_with_status_1_and_its_name(billing: Billing, begin: Be
     said = billing("audit")
     assert said.status == 1
     assert said.out.splitlines()[0] == f"payments are not the value of the lots: {student_id}"
-    assert said.out.splitlines()[1].startswith("1 violations (1 students, ")
+    assert said.out.splitlines()[1].startswith("1 violation (1 student, ")
 
 
 def test_a_program_reads_the_proof(billing: Billing, begin: Begin, now: datetime) -> None:

@@ -168,7 +168,7 @@ def test_a_dry_run_shows_the_effect_and_has_none(billing: Billing, yard: Graveya
     told = billing("deadletters", "replay", "webhook_event:1", "--dry-run", "--json").json
     assert (told["outcome"], len(told["effects"]["entries"])) == ("applied", 1)
     shown = billing("deadletters", "replay", "webhook_event:1", "--dry-run").out.splitlines()
-    assert shown[0] == "webhook_event:1: applied: 1 purchases, 1 entries, 1 lots"
+    assert shown[0] == "webhook_event:1: applied: 1 purchase, 1 entry, 1 lot"
     assert any("kind=credit" in line and "minutes=600" in line for line in shown)
     assert yard.scalar("SELECT count(*) FROM staff_act") == 0
     assert yard.scalar("SELECT count(*) FROM hour_entry") == 0
@@ -190,7 +190,7 @@ def test_one_is_parked_and_discarded(billing: Billing, yard: Graveyard) -> None:
 def test_an_event_is_replayed_by_its_name_at_stripe(billing: Billing, yard: Graveyard) -> None:
     name = yard.event().name
     stripe_id = yard.row(name)["stripe_event_id"]
-    assert "applied: 1 purchases" in billing("events", "replay", stripe_id, "--dry-run").out
+    assert "applied: 1 purchase" in billing("events", "replay", stripe_id, "--dry-run").out
     with at_work(yard):
         done = billing("events", "replay", stripe_id, *WHY)
     assert (done.status, done.out.splitlines()[0]) == (0, "webhook_event:1: done (applied)")

@@ -35,7 +35,7 @@ def test_it_sweeps_in_its_own_process(billing: Billing, begin: Begin, ana: int) 
     """It needs no worker and no broker: only the database that everything is in."""
     said = billing("expire")
     assert said.status == 0
-    assert said.out.startswith("run 1: 1.50 hours of 1 lots of 1 students expired in ")
+    assert said.out.startswith("run 1: 1.50 hours of 1 lot of 1 student expired in ")
     assert left(begin, ana) == 0
     assert ledger.violations(begin) == []
 
@@ -64,7 +64,7 @@ def test_a_dry_run_lists_the_first_fifty(billing: Billing, begin: Begin) -> None
     add_lots(begin, students=60, lots_each=1, expires_at=utc_now() - LONG_AGO)
     lines = billing("expire", "--dry-run").out.splitlines()
     assert len(lines) == 52
-    assert lines[0].startswith("student-1@example.com   1.00 hours  1 lots  expired ")
+    assert lines[0].startswith("student-1@example.com   1.00 hours  1 lot  expired ")
     assert lines[50:] == ["and 10 more students", "60.00 hours of 60 lots of 60 students would expire"]
 
 
