@@ -9,7 +9,7 @@ from billing.chaos.clients import Clients
 from billing.chaos.sale import PREFIX
 from billing.errors import PermanentError
 
-AT_ONCE = 32
+AT_ONCE = 128
 """Most of them wait for what is broken at the moment."""
 SENT_WITHIN = 0.85
 """Of the campaign's time: the last faults strike what is under way."""
