@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, ColumnElement, Select, any_, false, func, or_, select
-from sqlmodel import col
+from sqlmodel import Session, col
 
 from billing.models import Purchase, PurchaseTransition, Student, WebhookEvent
 
@@ -111,15 +111,17 @@ class Search:
     whose: Any = None
     more: Sequence[Callable[[str], Iterator[Clause]]] = ()
 
-    def students(self, term: str) -> Select[Any] | None:
-        """Whom the term names; None where it can name nobody."""
+    def students(self, session: Session, term: str) -> Sequence[int]:
+        """Whom the term names. They are found first: their rows then are by an index, however many others there are."""
         words = cleaned(term)
-        if number_of(words) is not None or uuid_of(words) is not None or OF_STRIPE.fullmatch(words):
-            return None
-        return select(col(Student.id)).where(or_(false(), *_texts([col(Student.email), col(Student.name)], words)))
+        names_nobody = number_of(words) is not None or uuid_of(words) is not None or OF_STRIPE.fullmatch(words)
+        if self.whose is None or names_nobody:
+            return ()
+        theirs = or_(false(), *_texts([col(Student.email), col(Student.name)], words))
+        return session.execute(select(col(Student.id)).where(theirs).limit(MOST_STUDENTS)).scalars().all()
 
     def clause(self, term: str, students: Sequence[int]) -> Clause:
-        """Nothing fits a term that cannot be what any of the columns holds."""
+        """Of rows that fit, or are of one of these students; nothing fits a term that no column can hold."""
         found = [*self._clauses(cleaned(term))]
         if students:
             found.append(self.whose.in_(students))

@@ -9,8 +9,7 @@ from sqlalchemy import Uuid, inspect, select, tuple_
 from sqlmodel import Session
 
 from billing.lists.conditions import Clause, column_of, where_of
-from billing.lists.names import NAMES, named
-from billing.lists.search import MOST_STUDENTS
+from billing.lists.names import names_of
 from billing.lists.selection import Column, Kind, Selection, SelectionOutdatedError
 from billing.lists.tables import TABLES, Table
 
@@ -44,7 +43,9 @@ def read_slice(session: Session, selection: Selection, after: Key | None, most: 
     kept = read[:most]
     rows = [row[len(keys) :] for row in kept]
     last = [_as_json(value) for value in kept[-1][: len(keys)]] if kept else None
-    return Slice(rows, _names(session, selection.columns, rows), last, has_more=len(read) > most)
+    kinds = [column.kind for column in selection.columns]
+    pointed = ((kind, value) for row in rows for kind, value in zip(kinds, row, strict=True))
+    return Slice(rows, names_of(session, pointed), last, has_more=len(read) > most)
 
 
 def _expression(model: type[Any], column: Column) -> Any:
@@ -55,13 +56,7 @@ def _expression(model: type[Any], column: Column) -> Any:
 
 
 def _found(session: Session, table: Table, term: str | None) -> Sequence[Clause]:
-    """Students are found first: their rows then are by an index, however many others there are."""
-    if term is None:
-        return ()
-    search, students = table.search, list[int]()
-    if search.whose is not None and (asked := search.students(term)) is not None:
-        students = [*session.execute(asked.limit(MOST_STUDENTS)).scalars()]
-    return (search.clause(term, students),)
+    return () if term is None else (table.search.clause(term, table.search.students(session, term)),)
 
 
 def _beyond(keys: Sequence[Any], after: Key) -> Clause:
@@ -74,16 +69,3 @@ def _beyond(keys: Sequence[Any], after: Key) -> Clause:
 
 def _as_json(value: Any) -> Any:
     return str(value) if isinstance(value, UUID) else value
-
-
-def _names(session: Session, columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> dict[tuple[Kind, Any], str]:
-    """Of all that the rows point to: a statement for each kind."""
-    pointed: dict[Kind, set[Any]] = {}
-    for place, column in enumerate(columns):
-        if column.kind in NAMES:
-            pointed.setdefault(column.kind, set()).update(row[place] for row in rows)
-    names: dict[tuple[Kind, Any], str] = {}
-    for kind, ids in pointed.items():
-        if known := ids - {None}:
-            names.update({(kind, row[0]): str(row[1]) for row in session.execute(named(kind, known))})
-    return names

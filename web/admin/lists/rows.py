@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from anyio import to_thread
-from sqlalchemy import ColumnElement, Executable, Result, Select, func, literal, select
+from sqlalchemy import ColumnElement, Select, func, literal, select
 from sqlalchemy.orm import load_only
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,8 +16,7 @@ from starlette_admin.fields import BaseField
 from starlette_admin.filters import FilterGroup
 from starlette_admin.types import RequestAction
 
-from billing.lists.names import NAMES, named
-from billing.lists.search import MOST_STUDENTS
+from billing.lists.names import NAMES, names_of
 from billing.lists.selection import Kind, Selection
 from billing.lists.tables import TABLES
 from web.admin.lists.fields import Facts, Link
@@ -104,7 +103,7 @@ class RowList(ModelView):
         any_row = select(literal(1)).select_from(self.model)
         found = await self._apply_search_and_filters(request, any_row, q, filters)
         bounded = select(func.count()).select_from(found.limit(MOST + 1).subquery())
-        return int((await run(request, bounded)).scalar_one())
+        return int(await to_thread.run_sync(request.state.session.scalar, bounded))
 
     async def find_by_pk(self, request: Request, pk: Any) -> Any:
         """None for what can be no key of this table."""
@@ -123,12 +122,11 @@ class RowList(ModelView):
             raise ActionFailed("One of these rows cannot be there.") from None
 
     async def build_full_text_search_query(self, request: Request, term: str, model: Any) -> ColumnElement[bool]:
-        """Students are found first: their rows then are by an index, however many others there are."""
+        """The students whom it names are looked for once in a request."""
         search = TABLES[str(self.key)].search
         found: dict[str, Sequence[int]] = request.scope.setdefault("admin_students", {})
         if term not in found:
-            asked = None if search.whose is None else search.students(term)
-            found[term] = () if asked is None else (await run(request, asked.limit(MOST_STUDENTS))).scalars().all()
+            found[term] = await to_thread.run_sync(search.students, request.state.session, term)
         return search.clause(term, found[term])
 
     async def handle_row_action(self, request: Request, pk: Any, name: str) -> Response | None:
@@ -149,21 +147,8 @@ class RowList(ModelView):
         return await self.count(request, selection.q, selection.filters) > MOST
 
     async def _named(self, request: Request, rows: Sequence[T]) -> Sequence[T]:
-        """The rows, while the names of all that they point to are kept for their fields: a statement for each kind."""
-        pointed: dict[Kind, set[Any]] = {}
-        for field in self.get_fields_list(request):
-            if isinstance(field, Link) and field.to in NAMES:
-                pointed.setdefault(Kind(field.to), set()).update(getattr(row, field.name) for row in rows)
-        names: dict[tuple[str, Any], str] = {}
-        for kind, ids in pointed.items():
-            if known := ids - {None}:
-                found: Sequence[Any] = (await run(request, named(kind, known))).all()
-                names.update({(kind.value, row[0]): str(row[1]) for row in found})
-        request.scope["admin_names"] = names
+        """The rows, while the names of all that they point to are kept for their fields."""
+        links = [field for field in self.get_fields_list(request) if isinstance(field, Link) and field.to in NAMES]
+        pointed = [(Kind(field.to), getattr(row, field.name)) for field in links for row in rows]
+        request.scope["admin_names"] = await to_thread.run_sync(names_of, request.state.session, pointed)
         return rows
-
-
-async def run(request: Request, statement: Executable) -> Result[Any]:
-    """In a thread, by the connection of this request."""
-    execute: Callable[[Executable], Result[Any]] = request.state.session.execute
-    return await to_thread.run_sync(execute, statement)
