@@ -75,6 +75,7 @@ def _common(folder: Path, checkout: Path, path: str, port: int) -> dict[str, str
         "PYTHONPATH": str(checkout),
         "PYTHONUNBUFFERED": "1",
         "HOME": str(folder),
+        "TMPDIR": str(folder),  # what is killed leaves things behind
         "LANG": "C.UTF-8",
         "STATE_DIR": str(folder),
         "HOST": LOOPBACK,

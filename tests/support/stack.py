@@ -30,6 +30,8 @@ PREFIX = "/api/finances/api"
 WEBHOOKS = "/api/finances/webhooks/stripe/"
 WORKERS = ("payments", "webhooks")
 READY_SECONDS = 40
+BROKER_URL = os.environ.get("BILLING_TEST_BROKER_URL")
+"""Another broker than the embedded Valkey: a RabbitMQ, for whoever runs one."""
 
 
 class Process:
@@ -125,11 +127,13 @@ class Stack:
             STRIPE_API_BASE=self.sandbox_url,
             STATE_DIR=str(folder),
             PORT=str(self.port),
+            **({"BROKER_URL": BROKER_URL} if BROKER_URL else {}),
             **more,
         )
         self.settings = Settings.load(variables)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self.variables = {"PATH": path, "HOME": str(folder), "LANG": "C.UTF-8", **variables}
+        mine = {"HOME": str(folder), "TMPDIR": str(folder)}  # what is killed leaves things behind
+        self.variables = {"PATH": path, "LANG": "C.UTF-8", **mine, **variables}
         self._folder = folder
         self.processes = self._make_processes()
         self.door = httpx2.Client(base_url=self.url, timeout=20)
