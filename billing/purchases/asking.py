@@ -50,9 +50,9 @@ class Asking:
         return []
 
     def heard(self, session: Session, intent: Intent) -> list[FollowUp]:
+        purchase = lock_purchase(session, self.claim.row.id)  # first, as whoever completes it and ends its watch
         (row,) = work.resume(session, self.claim)
         watch_on(row)
-        purchase = lock_purchase(session, row.id)
         self._apply(session, purchase, intent)
         log.info("payment_asked_about", purchase_id=str(purchase.id), intent_status=intent.status)
         return changes.noted(session)

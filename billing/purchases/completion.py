@@ -61,6 +61,9 @@ COMPLETE = text("""
             error_message = NULL, due_at = NULL, hint_at = NULL, lease_until = NULL, lease_token = NULL
         FROM paid WHERE purchase.id = paid.id
         RETURNING purchase.id
+    ), unwatched AS (
+        UPDATE payment_watch SET due_at = NULL, hint_at = NULL, lease_until = NULL, lease_token = NULL, hints = 0
+        FROM moved WHERE payment_watch.id = moved.id AND payment_watch.due_at IS NOT NULL
     )
     INSERT INTO purchase_transition (purchase_id, step, state, cause, at)
     SELECT paid.id, step.name, 'completed', paid.cause, CASE step.name WHEN 'paid' THEN paid.paid_at ELSE :now END

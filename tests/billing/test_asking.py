@@ -1,6 +1,7 @@
 """A payment of which nothing is heard is asked about: whatever becomes of events, what was paid is credited."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,8 @@ from sqlalchemy import text
 from billing import ledger
 from billing.db import Begin
 from billing.deployment import Deployment
-from billing.gateway import InvalidRequestError, NoConnectionError
+from billing.errors import LeaseLostError
+from billing.gateway import Intent, InvalidRequestError, NoConnectionError
 from billing.messages import AskAboutPayment
 from billing.models import PaymentWatch, Purchase
 from billing.purchases.asking import ask_about_payment
@@ -18,7 +20,10 @@ from billing.purchases.watches import ASKS
 from billing.secrets import Vault
 from billing.states import PAYABLE
 from billing.states import PurchaseState as P
-from tests.support.factories import minutes_left
+from billing.webhooks.drain import drain
+from tests.support.factories import add_event, event_body, intent_body, minutes_left
+from tests.support.gateway import FakeGateway
+from tests.support.hints import KeptHints
 from tests.support.office import Office
 
 
@@ -56,10 +61,39 @@ def pending(office: Office) -> Purchase:
 def test_a_lost_event_of_a_payment_is_made_up_for(office: Office, pending: Purchase) -> None:
     office.gateway.change("pi_1", status="succeeded", amount_received_cents=14_000)
     done = ask(office, pending)
-    assert (done.state, watch_of(office, done).asks) == (P.COMPLETED, 1)
-    ask(office, done)
-    assert watch_of(office, done).due_at is None
+    watch = watch_of(office, done)
+    assert (done.state, watch.asks, watch.due_at) == (P.COMPLETED, 1, None)
     assert minutes_left(office.desk.begin, done.student_id or 0) == 600
+    assert ledger.violations(office.desk.begin) == []
+
+
+def test_a_payment_that_was_heard_of_is_not_asked_about(office: Office, pending: Purchase) -> None:
+    """Nearly all are: a message and a claim for each of them would be what workers are busiest with."""
+    body = intent_body(pending, office.desk.deployment)
+    add_event(office.desk.begin, event_body("payment_intent.succeeded", body, at=office.desk.now), at=office.desk.now)
+    drain(office.desk.begin, office.leases, KeptHints(), deployment=office.desk.deployment, now=office.desk.now)
+    watch = watch_of(office, pending)
+    assert (office.load(pending).state, watch.due_at, watch.asks) == (P.COMPLETED, None, 0)
+
+
+def test_news_that_come_while_it_is_asked_about_come_first(office: Office, pending: Purchase) -> None:
+    """Whoever completes it ends the watch; what Stripe answered to the question is told by then."""
+    office.gateway.change("pi_1", status="succeeded", amount_received_cents=14_000)
+    body = intent_body(pending, office.desk.deployment)
+
+    class Slow(FakeGateway):
+        def retrieve_intent(self, intent_id: str) -> Intent:
+            event = event_body("payment_intent.succeeded", body, at=office.desk.now)
+            add_event(office.desk.begin, event, at=office.desk.now)
+            drain(office.desk.begin, office.leases, KeptHints(), deployment=office.desk.deployment, now=office.desk.now)
+            return quiet.retrieve_intent(intent_id)
+
+    quiet = office.gateway
+    office.desk = replace(office.desk, gateway=Slow(office.desk.now))
+    with pytest.raises(LeaseLostError):
+        ask(office, pending)
+    assert (office.load(pending).state, watch_of(office, pending).due_at) == (P.COMPLETED, None)
+    assert minutes_left(office.desk.begin, office.load(pending).student_id or 0) == 600
     assert ledger.violations(office.desk.begin) == []
 
 
