@@ -169,11 +169,17 @@ class NotAskedError(GatewayError, TransientError):
 
 
 class StripeCrowdedError(NotAskedError):
-    """There was no place under Stripe's limits in time."""
+    """There was no place under Stripe's limits in time; after so many seconds there should be one for this call."""
 
     error_type = "rate_limit_error"
-    waits = retry.CROWDED
     message = "The payment service is busy; we go on trying."
+
+    def __init__(self, seconds: float = 1.0) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    def wait_after(self, deferrals: int) -> timedelta:  # its turn does not depend on how often it came
+        return timedelta(seconds=self.seconds)
 
 
 class StripePausedError(NotAskedError):

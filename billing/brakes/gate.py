@@ -128,7 +128,7 @@ class Passage:
             if verdict.kind is Kind.GO or (verdict.kind is Kind.PROBE and self._is_read):
                 return verdict
             if verdict.kind is Kind.CROWDED:
-                raise StripeCrowdedError
+                raise StripeCrowdedError(verdict.wait_seconds)
             if verdict.kind is Kind.PARKED:
                 raise StripePausedError
             self._probe(verdict, look)

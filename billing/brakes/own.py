@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from billing.brakes import terms
-from billing.brakes.lanes import TERMS
+from billing.brakes.lanes import TERMS, Lane
 from billing.brakes.terms import Bucket, Limits
 from billing.brakes.words import Asked, Kind, Outcome, Turn, Verdict
 
 GOOD = (Outcome.FINE, Outcome.BUSY)
+ALL = "all"
 
 
 @dataclass(slots=True)
@@ -77,15 +78,17 @@ class OwnBrakes:
         self._rate = _Rate()
         self._breaker = _Breaker()
         self._places: dict[str, tuple[float, float]] = {}
+        self._lines: dict[tuple[Lane, str], float] = {}
 
     def ask(self, asked: Asked) -> Verdict:
         with self._lock:
             now, breaker = self._clock(), self._breaker
             if breaker.is_open:
                 return Verdict(self._at_the_open_breaker(now), breaker.epoch, is_own=True)
-            wait = self._take_or_wait(asked, now)
-            kind = Kind.GO if wait == 0 else Kind.WAIT if wait <= asked.patience_seconds else Kind.CROWDED
-            return Verdict(kind, breaker.epoch, wait, is_own=True)
+            wait, narrow = self._take_or_wait(asked, now)
+            if wait <= asked.patience_seconds:
+                return Verdict(Kind.WAIT if wait else Kind.GO, breaker.epoch, wait, is_own=True)
+            return Verdict(Kind.CROWDED, breaker.epoch, self._stand_in_line(asked.lane, narrow, wait, now), is_own=True)
 
     def tell(self, verdict: Verdict, outcome: Outcome) -> Turn | None:
         with self._lock:
@@ -106,17 +109,26 @@ class OwnBrakes:
         self._breaker.probe_at = now + terms.PROBE_LOST_SECONDS
         return Kind.PROBE
 
-    def _take_or_wait(self, asked: Asked, now: float) -> float:
+    def _take_or_wait(self, asked: Asked, now: float) -> tuple[float, str]:
+        """How long there is no place, and in which bucket; 0 where one was taken."""
         share, reserve = self._rate.share(now), TERMS[asked.lane].reserve
         buckets = {
-            "all": self._limits.all_calls.slowed(share),
+            ALL: self._limits.all_calls.slowed(share),
             f"of:{asked.endpoint}": self._limits.endpoint.slowed(share),
         }
         left = {name: self._left(name, bucket, now) for name, bucket in buckets.items()}
         missing = {name: bucket.needed(reserve) - left[name] for name, bucket in buckets.items()}
-        wait = max(0.0, *(missing[name] / bucket.per_second for name, bucket in buckets.items()))
+        wait, narrow = max((missing[name] / bucket.per_second, name) for name, bucket in buckets.items())
+        wait = max(0.0, wait)
         self._places.update({name: (found - (wait == 0), now) for name, found in left.items()})
-        return wait
+        return wait, narrow
+
+    def _stand_in_line(self, lane: Lane, name: str, wait: float, now: float) -> float:
+        whole = self._limits.all_calls if name == ALL else self._limits.endpoint
+        last = min(self._lines.get((lane, name), 0.0), now + terms.LONGEST_LINE_SECONDS)
+        mine = max(now + wait, last + 1 / whole.slowed(self._rate.share(now)).per_second)
+        self._lines[lane, name] = mine
+        return mine - now
 
     def _left(self, name: str, bucket: Bucket, now: float) -> float:
         places, at = self._places.get(name, (bucket.capacity, now))

@@ -14,6 +14,7 @@ FIGURES = {
     "HALVED_EVERY": terms.HALVED_EVERY_SECONDS * 1e6,
     "REGAINED": terms.REGAINED_A_SECOND / 1e6,
     "RAMP_FROM": terms.RAMP_FROM,
+    "LONGEST_LINE": terms.LONGEST_LINE_SECONDS * 1e6,
     "SLOT": terms.SLOT_SECONDS * 1e6,
     "SLOTS": terms.SLOTS,
     "FEWEST_CALLS": terms.FEWEST_CALLS,
@@ -25,8 +26,9 @@ FIGURES = {
 }
 
 # Keys: the breaker (epoch, open, since, reason, probe_at, good), the limiter's factor (from, at), a bucket for each
-# endpoint and one for all (places, at), and what was counted in each slot of the window. Times that lie ahead come
-# from a server whose clock was set back, and count as now.
+# endpoint and one for all (places, at), by bucket and lane when the last of those comes back who were sent away, and
+# what was counted in each slot of the window. Times that lie ahead come from a server whose clock was set back, and
+# count as now.
 BODY = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -101,6 +103,15 @@ local function take(name, left)
   redis.call('PEXPIRE', bucket, 120000)
 end
 
+-- Who is sent away comes back at a time of his own: at each moment as many as there will be places.
+local function stand_in_line(lane, name, wait, per_second)
+  local line = KEYS[1] .. 'line:' .. lane .. ':' .. name
+  local last = math.min(tonumber(redis.call('GET', line)) or 0, now + LONGEST_LINE)
+  local mine = math.max(now + wait, last + 1000000 / per_second)
+  redis.call('SET', line, whole(mine), 'PX', 120000)
+  return mine - now
+end
+
 local function ask(lane, reserve, patience, is_first, buckets)
   local now_is = state()
   if now_is.is_open then
@@ -109,20 +120,21 @@ local function ask(lane, reserve, patience, is_first, buckets)
     keep('probe_at', whole(now + PROBE_LOST))
     return {'probe', now_is.epoch, 0}
   end
-  local slowed, wait, left = factor(), 0, {}
+  local slowed, wait, left, narrow, pace = factor(), 0, {}, nil, nil
   for index = 1, #buckets, 3 do
     local name, capacity = buckets[index], math.max(1, buckets[index + 1] * slowed)
     local per_second = buckets[index + 2] * slowed
     local found, needed = places(name, capacity, per_second), 1 + reserve * (capacity - 1)
     left[name] = found
-    if found < needed then wait = math.max(wait, (needed - found) / per_second * 1000000) end
+    local missing = (needed - found) / per_second * 1000000
+    if missing > wait then wait, narrow, pace = missing, name, per_second end
   end
   for name, found in pairs(left) do take(name, wait > 0 and found or found - 1) end
   if wait == 0 then return {'go', now_is.epoch, 0} end
   if is_first then count('waits:' .. lane) end
   if wait > patience then
     count('put_off:' .. lane)
-    return {'crowded', now_is.epoch, math.ceil(wait)}
+    return {'crowded', now_is.epoch, math.ceil(stand_in_line(lane, narrow, wait, pace))}
   end
   return {'wait', now_is.epoch, math.ceil(wait)}
 end

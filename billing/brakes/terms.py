@@ -20,6 +20,9 @@ REGAINED_A_SECOND = 0.05
 RAMP_FROM = 0.25
 """Of the full rate, after a pause: what has waited comes back in fifteen seconds, not all at once."""
 
+LONGEST_LINE_SECONDS = 60.0
+"""Nobody who is sent away is told to come back later than that: by then much can have changed."""
+
 SLOT_SECONDS = 2.0
 SLOTS = 10
 WINDOW_SECONDS = SLOT_SECONDS * SLOTS

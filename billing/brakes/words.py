@@ -17,7 +17,7 @@ class Kind(StrEnum):
     GO = "go"
     WAIT = "wait"
     CROWDED = "crowded"
-    """There will be no place within the caller's patience."""
+    """There will be no place within the caller's patience; there should be one for it after `wait_seconds`."""
     PARKED = "parked"
     """Stripe is in trouble: nothing is sent."""
     PROBE = "probe"

@@ -52,6 +52,8 @@ class OldValkey:
         for name in sorted(self._client.scan_iter(f"{PREFIX}*")):
             if b":window:" in name:
                 self._move_slot(name, seconds)
+            elif b":line:" in name:
+                self._client.incrby(name, -round(seconds * 1e6))
             else:
                 self._move_times(name, seconds)
 

@@ -15,7 +15,7 @@ from billing.brakes.gate import Passage
 from billing.brakes.lanes import enter_lane_of
 from billing.brakes.own import OwnBrakes
 from billing.brakes.shared import SharedBrakes
-from billing.brakes.terms import OWN_SHARE, REGAINED_A_SECOND, Bucket
+from billing.brakes.terms import LONGEST_LINE_SECONDS, OWN_SHARE, REGAINED_A_SECOND, Bucket
 from billing.brakes.words import Kind, Outcome, Turn
 from billing.config import STRIPE_API, Settings
 from billing.errors import ConfigurationError
@@ -80,6 +80,35 @@ def test_who_has_to_wait_is_told_how_long(counting: Open) -> None:
     assert waiting.kind is Kind.WAIT
     assert waiting.wait_seconds == pytest.approx(2, abs=0.5)
     assert counted.ask(patience=0.1).kind is Kind.CROWDED
+
+
+def test_those_who_are_sent_away_come_back_one_after_the_other(counting: Open) -> None:
+    """As many in each moment as there will be places: a heap that comes back at once finds one place, and a worker that
+    has nothing else to do than to send it away again."""
+    counted = counting(Limits(SLOW, Bucket(1, 2)))
+    counted.ask()
+    waits = [counted.ask(patience=0).wait_seconds for _ in range(20)]
+    assert waits == pytest.approx([0.5 * number for number in range(1, 21)], abs=0.4)
+    counted.pass_time(waits[4])
+    assert counted.ask(patience=0).kind is Kind.GO
+    assert counted.ask(patience=0).wait_seconds > waits[-1] - waits[4]
+
+
+def test_nobody_is_sent_away_for_longer_than_a_minute(counting: Open) -> None:
+    """What stands before him may have been done by others, or be wanted no more."""
+    counted = counting(Limits(SLOW, Bucket(1, 2)))
+    counted.ask()
+    waits = [counted.ask(patience=0).wait_seconds for _ in range(200)]
+    assert max(waits) <= LONGEST_LINE_SECONDS + 1
+
+
+def test_each_lane_has_a_line_of_its_own(counting: Open) -> None:
+    """A buyer never stands behind a reconciliation."""
+    counted = counting(Limits(SLOW, Bucket(1, 2)))
+    counted.ask()
+    for _ in range(50):
+        counted.ask(lane=Lane.MAINTENANCE, patience=0)
+    assert counted.ask(lane=Lane.PURCHASE, patience=0).wait_seconds < 1
 
 
 def test_who_was_told_to_wait_has_taken_nothing(counting: Open) -> None:
