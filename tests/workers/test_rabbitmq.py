@@ -1,4 +1,4 @@
-"""What RabbitMQ is asked for where the broker is one; no RabbitMQ runs here, so nothing is said of what it does."""
+"""What RabbitMQ is asked for where the broker is one. None runs here; BILLING_TEST_BROKER_URL lets flows run on one."""
 
 from typing import Any
 
