@@ -16,7 +16,7 @@ from billing.reads.consumptions import BookingView, find_booking
 from billing.states import ActState, ConsumptionActKind
 from web.answers import Json
 from web.auth import Identity, Role
-from web.bodies import read_json
+from web.bodies import read_json, read_json_if_any
 from web.door import Door
 from web.errors import HttpError, not_found
 from web.hour_resource import REFUSALS, REFUSED, act_content, booking_content
@@ -70,7 +70,7 @@ class HourRoutes:
 
     async def capture(self, request: Request) -> Response:
         platform = await self._platform(request)
-        return await self._act(request, platform, K.CAPTURE, CaptureBody.of(await read_json(request)))
+        return await self._act(request, platform, K.CAPTURE, CaptureBody.of(await read_json_if_any(request)))
 
     async def release(self, request: Request) -> Response:
         """There is nothing to say about it: a body is not looked at."""

@@ -9,8 +9,7 @@ REFUSALS = {
     "insufficient_balance": "There are not enough hours.",
     "package_expired": "The packages that had hours have expired.",
     "no_packages": "There is no package to take hours from.",
-    "invalid_state": "What was booked does not allow this any more.",
-    "refund_exceeds_consumption": "More cannot be given back than was taken.",
+    "invalid_state": "What was booked does not allow this any more, or not for so many hours.",
 }
 REFUSED = "This was refused."
 

@@ -189,9 +189,7 @@ class BookingBody(Amount):
         mode = info.data.get("mode")
         if value is None and mode is ConsumptionMode.HOLD:
             raise ValueError("is required for a hold")
-        if value is not None and mode is ConsumptionMode.CONSUME:
-            raise ValueError("is for a hold only")
-        return value
+        return value if mode is ConsumptionMode.HOLD else None  # what is taken at once has nothing to wait for
 
     @property
     def names(self) -> list[Named]:

@@ -18,7 +18,6 @@ class Fault(StrEnum):
     SHORT = "short"
     """There are not so many minutes; which of the words of NoBooking says why is looked up afterwards."""
     INVALID_STATE = "invalid_state"
-    REFUND_EXCEEDS = "refund_exceeds_consumption"
     UNDECIDED = "undecided"
     """The act has overtaken the booking that it is about."""
 
@@ -79,7 +78,7 @@ def refund(act: ConsumptionAct, record: Record, account: Account, now: datetime)
         return _wrong_state(record)
     minutes = act.minutes or record.consumed
     if minutes > record.consumed:
-        return Fault.REFUND_EXCEEDS
+        return Fault.INVALID_STATE
     given = _first(reversed(_in_turn(record, account)), minutes)
     is_whole = minutes == record.consumed
     after = replace(

@@ -163,7 +163,7 @@ def test_a_refund_goes_to_what_lives_longest(minutes: int | None, given: dict[in
 
 def test_no_more_is_refunded_than_is_still_taken() -> None:
     record = make_record(S.CONSUMED, ConsumptionMode.CONSUME, lot_1=30)
-    assert decide(A.REFUND, record, make_lot(1, 0), minutes=31) is Fault.REFUND_EXCEEDS
+    assert decide(A.REFUND, record, make_lot(1, 0), minutes=31) is Fault.INVALID_STATE
 
 
 @pytest.mark.parametrize("kind", [A.CAPTURE, A.RELEASE])

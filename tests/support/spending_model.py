@@ -217,7 +217,7 @@ class World:
         total = sum(lesson.taken.values())
         wanted = total if minutes is None else minutes
         if wanted > total:
-            raise Refused("refund_exceeds_consumption")
+            raise Refused("invalid_state")
         self.give_back(lesson, wanted)
         lesson.returned += wanted
         lesson.state = "consumed" if lesson.taken else "refunded"

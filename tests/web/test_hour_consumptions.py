@@ -90,6 +90,14 @@ def test_who_waits_gets_the_record(platform: Platform, begin: Begin) -> None:
     assert platform.get(answer.headers["Location"]) == record
 
 
+def test_when_a_lesson_ends_does_not_matter_to_what_is_taken_at_once(platform: Platform) -> None:
+    """A platform that always says it is understood; told with it or without, it is the same booking."""
+    platform.student()
+    record = platform.booked(lesson(ends_at=in_hours(1)))
+    assert (record["status"], record["ends_at"]) == ("consumed", None)
+    assert platform.booked(lesson())["id"] == record["id"]
+
+
 def test_held_hours_are_shown_as_held(platform: Platform) -> None:
     platform.student()
     tomorrow = datetime.now(timezone(timedelta(hours=1))) + timedelta(days=1)

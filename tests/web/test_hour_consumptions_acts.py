@@ -81,6 +81,14 @@ def test_hours_are_given_back(platform: Platform, taken: str, body: Any, status:
     assert record["acts"][-1]["reason"] == BECAUSE["reason"]
 
 
+def test_all_that_is_held_is_captured_without_a_word(platform: Platform, hold: str) -> None:
+    """Nothing of a capture is required, so an empty request is one."""
+    answer = platform.client.post(f"{CONSUMPTIONS}{hold}/capture/", headers=platform.headers)
+    platform.work()
+    assert answer.status_code == 202
+    assert platform.get(f"{CONSUMPTIONS}{hold}/")["minutes_consumed"] == 90
+
+
 def test_hours_are_rounded_half_up(platform: Platform, hold: str) -> None:
     """Fifty minutes are 0.83 hours; the minutes beside them are exact."""
     record = platform.asked_at_once(hold, "capture", {"minutes": 50}).json()
@@ -93,7 +101,7 @@ def test_hours_are_rounded_half_up(platform: Platform, hold: str) -> None:
         ("consume", "capture", {}, "invalid_state"),
         ("consume", "release", {}, "invalid_state"),
         ("hold", "refund", BECAUSE, "invalid_state"),
-        ("consume", "refund", {"hours": 2, **BECAUSE}, "refund_exceeds_consumption"),
+        ("consume", "refund", {"hours": 2, **BECAUSE}, "invalid_state"),
         ("hold", "capture", {"hours": 11}, "insufficient_balance"),
     ],
 )

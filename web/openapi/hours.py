@@ -83,7 +83,7 @@ HOURS: Operations = {
         "Give back what was taken",
         f"All of it, or fewer hours; a package that expired meanwhile stays expired. {REPEATS}",
         {200: ACTED, 202: ACT_ACCEPTED},
-        (*OF_A_BOOKING, *WITH_BODY, *REPEATABLE, "invalid_state", "refund_exceeds_consumption"),
+        (*OF_A_BOOKING, *WITH_BODY, *REPEATABLE, "invalid_state"),
         "hours",
         USER,
         ASKED_WITH,

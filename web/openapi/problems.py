@@ -76,7 +76,6 @@ KINDS: Mapping[str, Kind] = {
     "no_packages": Kind(409, "There is no package to take hours from."),
     "no_refundable_hours": Kind(409, "none of its hours are left that could be given back"),
     "refund_exceeds_refundable": Kind(409, "at most 70.00 can be given back"),
-    "refund_exceeds_consumption": Kind(409, "More cannot be given back than was taken."),
     "payload_too_large": Kind(413, "The body may have 64 KiB at most."),
     "unsupported_media_type": Kind(415, "The body must be application/json."),
     "idempotency_mismatch": Kind(422, "This key was used for another request."),
