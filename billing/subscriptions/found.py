@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from billing import cases
 from billing.gateway import PaymentGateway
@@ -19,7 +19,7 @@ from billing.models import Purchase, StaleMark, Subscription
 from billing.purchases.news import Context
 from billing.recurring import InvoiceThere, SubscriptionThere
 from billing.stale.marks import mark as mark_stale
-from billing.states import ENDED_SUBSCRIPTIONS, PurchaseChannel, StaleKind, SubscriptionStatus
+from billing.states import ENDED_SUBSCRIPTIONS, LIVE_SUBSCRIPTIONS, PurchaseChannel, StaleKind, SubscriptionStatus
 from billing.subscriptions import facts
 from billing.subscriptions.credit import credit_paid
 from billing.subscriptions.ending import end_unpaid
@@ -90,8 +90,19 @@ def _write(session: Session, row: Subscription, found: SubscriptionFound, contex
     facts.write_invoice(row, found.invoices, context)
     facts.lower_fence(session, row)
     facts.report_price(session, row, found.subscription, context)
+    _report_another(session, row, context)
     if row.status is not before:
         log.info("subscription_moved", subscription_id=found.subscription.id, status=row.status)
+
+
+def _report_another(session: Session, row: Subscription, context: Context) -> None:
+    """Two that live at once were bought in two windows before either was paid: somebody is charged twice."""
+    theirs = (Subscription.student_id == row.student_id, col(Subscription.status).in_(LIVE_SUBSCRIPTIONS))
+    living = session.exec(select(Subscription.stripe_subscription_id).where(*theirs)).all()
+    if row.status in LIVE_SUBSCRIPTIONS and len(living) > 1:
+        told = ", ".join(sorted(living))
+        detail = f"{told} are both charged; a student has one: cancel the other, and give its money back"
+        cases.open_case(session, "second_subscription", told, purchase_id=None, detail=detail, at=context.now)
 
 
 def _locked(session: Session, stripe_subscription_id: str) -> Subscription | None:

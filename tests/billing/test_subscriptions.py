@@ -384,6 +384,20 @@ def test_a_second_subscription_under_the_mark_of_a_first_is_looked_at(subscriber
     assert subscribers.cases() == ["foreign_subscription"]
 
 
+def test_two_that_live_at_once_are_looked_at(subscribers: Subscribers) -> None:
+    """Bought in two windows before either was paid: both bring their hours, and a person ends one of them."""
+    one, other = subscribers.subscribe(), subscribers.begin()
+    subscribers.run("UPDATE subscription SET student_id = :id", id=one.student_id)
+    subscribers.run("UPDATE purchase SET student_id = :id", id=one.student_id)
+    subscribers.hear_of(one)
+    assert subscribers.cases() == []
+    subscribers.gateway.settle(subscribers.newest(other).id)
+    for _ in range(2):
+        subscribers.hear_of(other)
+        subscribers.hear_of(one)
+    assert subscribers.cases() == ["second_subscription"]
+
+
 def add_cancel_act(subscribers: Subscribers, one: Subscribed, state: ActState) -> None:
     at = subscribers.gateway.now
     decided = None if state is ActState.REQUESTED else at
