@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Generic
 
 import structlog
+from sqlmodel import Session
 
-from billing import work
+from billing import retry, work
 from billing.db import Begin, repeated
-from billing.errors import TransientError
+from billing.errors import LockTimeoutError, TransientError
 from billing.messages import FollowUp, Hints, Message, tell
 from billing.work.claims import Row
 
@@ -52,12 +53,14 @@ class Batches(Generic[Row]):
         with leases.held(claim.token):
             try:
                 return self.together(claim)
+            except LockTimeoutError as error:
+                log.warning("batch_waits_for_a_lock", kind=self.model.kind, rows=len(claim.rows), error=str(error))
             except TransientError:
                 raise
             except Exception:
                 log.exception("batch_broke", kind=self.model.kind, rows=len(claim.rows))
-                repeated(begin, lambda session: work.break_up(session, claim))
-                return []
+            repeated(begin, lambda session: work.break_up(session, claim))
+            return []
 
     def _work_tried(self, begin: Begin, leases: work.Leases, hints: Hints) -> bool:
         """True where more of them may wait."""
@@ -66,7 +69,23 @@ class Batches(Generic[Row]):
                 claim = work.claim_tried(session, self.model, leases.terms)
             if claim is None:
                 return False
-            with leases.held(claim.token):
-                told = self.alone(claim)
+            told = self._work_alone(begin, leases, claim)
+            if told is None:
+                return True
             tell(hints, told)
         return True
+
+    def _work_alone(self, begin: Begin, leases: work.Leases, claim: work.Claim[Row]) -> Sequence[FollowUp] | None:
+        """None where somebody else holds what it needs: it is handed back, for no worker is lost by waiting."""
+        with leases.held(claim.token):
+            try:
+                return self.alone(claim)
+            except LockTimeoutError as error:
+                reason = str(error)
+                repeated(begin, lambda session: _hand_back(session, claim, reason))
+                return None
+
+
+def _hand_back(session: Session, claim: work.Claim[Row], reason: str) -> None:
+    for row in work.resume(session, claim):
+        work.put_off(row, retry.after(retry.CROWDED, row.deferrals) or retry.LONGEST, reason)

@@ -19,7 +19,10 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 # Lots that can move: those with minutes left, and those that somebody names.
 LOTS = text("""
     SELECT id, student_id, origin, purchase_id, value_cents, starts_at, expires_at, times_expired, minutes_granted,
-        minutes_left, minutes_consumed, minutes_expired, minutes_refunded, minutes_frozen, minutes_held
+        minutes_left, minutes_consumed, minutes_expired, minutes_refunded, minutes_frozen, minutes_held,
+        EXISTS (
+            SELECT FROM dispute WHERE dispute.purchase_id = hour_lot.purchase_id AND dispute.state = 'open'
+        ) AS is_disputed
     FROM hour_lot
     WHERE student_id = ANY(CAST(:students AS bigint[]))
         AND (minutes_left > 0 OR id = ANY(CAST(:lots AS bigint[])))
@@ -32,7 +35,10 @@ OWED = text("""
 
 @dataclass(slots=True)
 class Lot:
-    """`left` can be spent until `expires_at`, which is exclusive; `parts` is where the other minutes are."""
+    """`left` can be spent until `expires_at`, which is exclusive; `parts` is where the other minutes are.
+
+    While a bank disputes its payment, nothing of it can be spent: what comes back to it by then waits for the verdict.
+    """
 
     id: int
     student_id: int
@@ -44,6 +50,7 @@ class Lot:
     left: int
     parts: dict[Part, int]
     times_expired: int = 0
+    is_disputed: bool = False
 
     def is_alive(self, now: datetime) -> bool:
         return self.expires_at is None or self.expires_at > now
@@ -64,7 +71,8 @@ class Account:
 
     def spendable(self, now: datetime) -> list[Lot]:
         """Lots that can be taken from, in their turn."""
-        return sorted((lot for lot in self.lots.values() if lot.left and lot.is_alive(now)), key=lambda lot: lot.turn)
+        free = (lot for lot in self.lots.values() if lot.left and lot.is_alive(now) and not lot.is_disputed)
+        return sorted(free, key=lambda lot: lot.turn)
 
     def available(self, now: datetime) -> int:
         """Minutes that can be taken now; less than none where more is owed than left."""
@@ -104,4 +112,5 @@ def _lot(row: RowMapping) -> Lot:
         left=row["minutes_left"],
         parts={part: row[f"minutes_{part}"] for part in Part},
         times_expired=row["times_expired"],
+        is_disputed=row["is_disputed"],
     )

@@ -26,7 +26,7 @@ ABANDON = text("""
         ORDER BY accepted_at LIMIT :most FOR UPDATE SKIP LOCKED
     )
     UPDATE purchase SET abandoned_at = :now, cancel_requested_at = :now,
-        due_at = clock_timestamp(), hint_at = clock_timestamp() + interval '2 seconds'
+        due_at = clock_timestamp(), hint_at = clock_timestamp() + interval '2 seconds', attempts = 0, deferrals = 0
     FROM unpaid WHERE purchase.id = unpaid.id
     RETURNING purchase.id
 """)

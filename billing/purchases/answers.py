@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 from sqlmodel import Session
 
-from billing import cases, retry, work
+from billing import cases, retry, troubles, work
 from billing.deployment import Deployment
 from billing.errors import LeaseLostError, PermanentError, RefusedError
 from billing.gateway import GatewayError, Intent, KeyReusedError, NotAskedError, StripeRefusedUsError
@@ -20,7 +20,7 @@ from billing.recurring import Begun
 from billing.secrets import Vault
 from billing.stale.marks import mark
 from billing.states import CallState, PurchaseState, StaleKind, Step
-from billing.subscriptions.found import keep_begun
+from billing.subscriptions.found import hand_to, keep_begun
 
 Record = Callable[[Session], list[FollowUp]]
 """Writes an answer down in the transaction it is given, and says what should happen next beside what it notes."""
@@ -66,6 +66,7 @@ class Answers:
             purchase, call = self._resume(session)
             calls.close_call(call, CallState.ANSWERED, at=self.now, object_id=there.id)
             purchase.subscription_id = subscription_id
+            hand_to(session, subscription_id, purchase.student_id or 0)  # who may be another by now
             self._payable(session, purchase, invoice.payment_intent_id or "", invoice.client_secret or "")
             request_id = purchase.request_id
             mark(session, StaleKind.SUBSCRIPTION, there.id, purchase_id=purchase.id, request_id=request_id, at=self.now)
@@ -154,7 +155,7 @@ class Answers:
             else:
                 wait = max(retry.AT_ONCE, min(wait, purchase.give_up_at - self.now))
                 purchase.error_type, purchase.error_message = error.error_type, error.message
-            work.put_off(purchase, wait, f"{error.error_type}: {error.message}")
+            troubles.put_off(purchase, error, wait)
             log.warning("payment_put_off", purchase_id=str(purchase.id), error=str(error), seconds=wait.total_seconds())
             return []
 

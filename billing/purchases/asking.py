@@ -7,7 +7,7 @@ import structlog
 from sqlmodel import Session
 from structlog.contextvars import bound_contextvars
 
-from billing import work
+from billing import troubles, work
 from billing.db import repeated
 from billing.gateway import GatewayError, Intent
 from billing.messages import AskAboutPayment, FollowUp
@@ -44,9 +44,8 @@ class Asking:
     def put_off(self, session: Session, error: GatewayError) -> list[FollowUp]:
         """Again later; what Stripe will never answer is left to people."""
         (row,) = work.resume(session, self.claim)
-        reason = f"{error.error_type}: {error.message}"
         log.warning("asking_about_payment_put_off", purchase_id=str(row.id), error=str(error))
-        work.put_off_or_give_up(row, error.wait_unless_final(row.deferrals), reason)
+        troubles.put_off(row, error, error.wait_unless_final(row.deferrals))
         return []
 
     def heard(self, session: Session, intent: Intent) -> list[FollowUp]:

@@ -38,7 +38,10 @@ REQUEST = text("""
     wished AS (
         UPDATE purchase SET cancel_requested_at = coalesce(cancel_requested_at, :now),
             due_at = least(purchase.due_at, clock_timestamp()),
-            hint_at = least(purchase.hint_at, clock_timestamp() + interval '2 seconds')
+            hint_at = least(purchase.hint_at, clock_timestamp() + interval '2 seconds'),
+            attempts = CASE WHEN purchase.due_at IS NULL THEN 0 ELSE purchase.attempts END,
+            deferrals = CASE WHEN purchase.due_at IS NULL THEN 0 ELSE purchase.deferrals END,
+            gave_up_at = NULL
         FROM found
         WHERE purchase.id = found.id AND (
             found.state IN ('queued', 'pending', 'processing')

@@ -9,13 +9,14 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel import Session
 
-from billing import ledger, packages
+from billing import cases, ledger, packages
 from billing.deployment import Deployment
 from billing.gateway import Intent
 from billing.models import Purchase
 from billing.purchases import changes
 from billing.purchases.lifecycle import can_move
 from billing.purchases.waking import wake_marks
+from billing.reads.written import sum_told
 from billing.receipts.ask import ask_for_receipts
 from billing.stale.marks import mark
 from billing.states import LotOrigin, PlanType, PurchaseState, StaleKind
@@ -134,8 +135,14 @@ def complete_found(
     session: Session, purchase: Purchase, intent: Intent, deployment: Deployment, *, now: datetime
 ) -> None:
     """Complete a locked purchase where Stripe, asked by us, says that its intent was paid as it was sold."""
-    paid = (intent.status, intent.amount_received_cents, intent.currency)
-    if paid != ("succeeded", purchase.price_cents, purchase.currency):
+    if intent.status != "succeeded":
+        return
+    live = deployment.livemode
+    paid, sold_for = (intent.amount_received_cents, intent.currency), (purchase.price_cents, purchase.currency)
+    if paid != sold_for:
+        told = [sum_told(cents, currency, livemode=live) for cents, currency in (paid, sold_for)]
+        detail = "paid {}, sold for {}".format(*told)
+        cases.open_case(session, "payment_differs", intent.id, purchase_id=purchase.id, detail=detail, at=now)
         return
     session.flush()
     sold = lock_by_intent(session, [intent.id])[intent.id]

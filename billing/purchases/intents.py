@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 
-from billing.gateway import CLOCKS_DIFFER, DeclinedError, Intent, InvalidRequestError
+from billing.gateway import (
+    CLOCKS_DIFFER,
+    DeclinedError,
+    Intent,
+    InvalidRequestError,
+    NotAskedError,
+    OutcomeUnknownError,
+)
 from billing.ids import stripe_key
 from billing.purchases import calls
 from billing.purchases.answers import Record
@@ -19,7 +26,14 @@ class IntentPursuit(Pursuit[Intent]):
         except DeclinedError as error:
             if error.intent_id is None:
                 raise
-            return self.answers.kept(self.desk.gateway.retrieve_intent(error.intent_id))
+            return self.answers.kept(self._left_behind(error.intent_id))
+
+    def _left_behind(self, intent_id: str) -> Intent:
+        """Raises OutcomeUnknownError where it cannot be asked for now: that the create was sent has to stay counted."""
+        try:
+            return self.desk.gateway.retrieve_intent(intent_id)
+        except NotAskedError as error:
+            raise OutcomeUnknownError from error
 
     def look(self) -> Intent | None:
         then, now = self.call.prepared_at, self.desk.now  # in that order, unless a clock was set back meanwhile

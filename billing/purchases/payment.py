@@ -22,8 +22,8 @@ from billing.purchases.desk import Desk
 from billing.purchases.intents import IntentPursuit
 from billing.purchases.pursuits import Aim
 from billing.purchases.subscribing import Preparation, SubscriptionPursuit
-from billing.purchases.waking import wake_events
-from billing.states import PlanType, PurchaseState
+from billing.purchases.waking import hear_again, wake_events
+from billing.states import PlanType, PurchaseChannel, PurchaseState
 
 WorkAtStripe = IntentPursuit | SubscriptionPursuit | Preparation | Cancellation
 
@@ -46,7 +46,10 @@ def prepare_payment(desk: Desk, message: PreparePayment) -> list[FollowUp]:
 
 def _recorded(session: Session, purchase_id: UUID, record: Record) -> list[FollowUp]:
     told = record(session)
-    wake_events(session, session.get_one(Purchase, purchase_id))
+    purchase = session.get_one(Purchase, purchase_id)
+    wake_events(session, purchase)
+    if purchase.channel is PurchaseChannel.TOPUP:
+        hear_again(session, purchase)
     return [*told, *changes.noted(session)]
 
 

@@ -1,9 +1,10 @@
 """What waits until a purchase is further goes on as soon as it is, not when its own growing wait is over."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, cast, func
+from sqlalchemy import ARRAY, Uuid, cast, func, text
 from sqlmodel import Session, col
 
 from billing import work
@@ -11,11 +12,45 @@ from billing.messages import AskStripe, EventsWaiting
 from billing.models import Purchase, StaleMark, WebhookEvent
 from billing.purchases import changes
 
+EARLY = timedelta(days=3)
+"""Of clocks that differ, and of a purchase that is written down long after Stripe charged for it."""
+EARLY_TYPES = (
+    "charge.refunded",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.closed",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+    "radar.early_fraud_warning.created",
+)
+# The body is looked into for few rows: of such types, of these days, and nobody's.
+HEAR_AGAIN = text("""
+    UPDATE webhook_event SET state = 'received', outcome = NULL, processed_at = NULL, attempts = 0, deferrals = 0,
+        due_at = clock_timestamp(), hint_at = clock_timestamp() + interval '2 seconds'
+    WHERE received_at >= :since AND state = 'ignored' AND outcome = 'foreign' AND type = ANY(CAST(:types AS text[]))
+        AND strpos(convert_from(body, 'UTF8'), CAST(:intent AS text)) > 0
+    RETURNING id
+""")
+
 
 def wake_events(session: Session, purchase: Purchase) -> None:
     """Events that came before this purchase, whose row is locked, knew its payment: now it does, or never will."""
     is_known = purchase.payment_intent_id is not None or purchase.due_at is None
     if is_known and work.wake(session, WebhookEvent, col(WebhookEvent.waits_for) == purchase.id):
+        changes.follow_up(session, EventsWaiting())
+
+
+def hear_again(session: Session, purchase: Purchase) -> None:
+    """Refunds, disputes and warnings of a payment that Stripe made before any row of ours knew of it.
+
+    Their events were nobody's then. Of a payment made in a browser there are none: its intent is known before it can be
+    paid. So this is for what Stripe charges by itself, renewals and saved cards.
+    """
+    given = {"types": [*EARLY_TYPES], "since": purchase.accepted_at - EARLY, "intent": purchase.payment_intent_id}
+    if purchase.payment_intent_id and session.execute(HEAR_AGAIN, given).scalars().all():
         changes.follow_up(session, EventsWaiting())
 
 

@@ -36,9 +36,7 @@ def issue_alone(
 def hand_back_unworked(session: Session, claim: work.Claim[Receipt]) -> None:
     """As if it had not been taken, so that what waits for another issuer is not worked one by one afterwards."""
     for row in work.resume(session, claim):
-        work.put_off(row, OTHERS_ISSUE, "others were issuing")
-        row.attempts -= 1
-        row.deferrals -= 1
+        work.hand_back(row, OTHERS_ISSUE, "others were issuing")
 
 
 def hand_back_or_give_up(session: Session, claim: work.Claim[Receipt], reason: str) -> None:

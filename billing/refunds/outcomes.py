@@ -9,6 +9,7 @@ from billing import ledger, packages, work
 from billing.disputes import effects
 from billing.errors import BillingError
 from billing.ledger import Move, Posting
+from billing.ledger.expiries import write_off
 from billing.messages import ActDecided
 from billing.models import Purchase, Refund
 from billing.purchases import changes, lifecycle
@@ -79,8 +80,11 @@ def fail(session: Session, purchase: Purchase, refund: Refund, target: RefundSta
 def _revive(session: Session, purchase: Purchase, refund: Refund, lot: ledger.Lot, context: Context) -> None:
     """They live on as they would have, and a week at least: only hours that can be spent are ever held.
 
-    While a dispute is open nobody can spend them.
+    While a dispute is open nobody can spend them. What had expired beside them does not come back with them, whether a
+    sweep has written it off by now or not.
     """
+    if lot.left and not lot.is_alive(context.now):
+        write_off(session, {lot.id: lot.left}, at=context.now)
     at, source = context.now, f"refund:{refund.id}"
     end = packages.end_of_day(at + SECOND_LIFE, context.deployment.zone)
     ledger.extend(session, [ledger.Extension(lot.id, end)], source=f"{source}:extended", at=at)

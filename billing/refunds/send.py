@@ -12,7 +12,7 @@ import structlog
 from sqlmodel import Session, select
 from structlog.contextvars import bound_contextvars
 
-from billing import cases, retry, work
+from billing import cases, retry, troubles, work
 from billing.db import repeated
 from billing.errors import PermanentError
 from billing.gateway import GatewayError, KeyReusedError, NotAskedError, RefundThere
@@ -114,12 +114,11 @@ class Sending:
         def record(session: Session) -> list[FollowUp]:
             _, refund = self._resume(session)
             refund.error_type, refund.error_message = error.error_type, error.message
-            reason = f"{error.error_type}: {error.message}"
             call = self._stored_call(session)
             if call is not None and isinstance(error, NotAskedError):
                 calls.uncount(call, is_look=self.is_look)
             log.warning("refund_put_off", refund_id=str(refund.id), error=str(error))
-            work.put_off_or_give_up(refund, error.wait_unless_final(refund.deferrals), reason)
+            troubles.put_off(refund, error, error.wait_unless_final(refund.deferrals))
             return []
 
         return record

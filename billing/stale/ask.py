@@ -9,7 +9,7 @@ import structlog
 from sqlmodel import Session
 from structlog.contextvars import bound_contextvars
 
-from billing import cases, retry, work
+from billing import cases, retry, troubles, work
 from billing.customers.found import apply_customer, ask_customer
 from billing.db import repeated
 from billing.disputes.found import apply_dispute
@@ -102,7 +102,6 @@ def _wait(session: Session, desk: Desk, mark: StaleMark) -> list[FollowUp]:
 def _put_off(session: Session, claim: work.Claim[StaleMark], error: GatewayError) -> list[FollowUp]:
     """Again later; what Stripe will never answer is left to people."""
     (mark,) = work.resume(session, claim)
-    reason = f"{error.error_type}: {error}"
     log.warning("asking_put_off", subject=mark.subject, object_id=mark.object_id, error=str(error))
-    work.put_off_or_give_up(mark, error.wait_unless_final(mark.deferrals), reason)
+    troubles.put_off(mark, error, error.wait_unless_final(mark.deferrals))
     return []

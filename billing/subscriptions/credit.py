@@ -16,7 +16,8 @@ from billing.ids import new_id
 from billing.models import HourLot, PricingPlanVersion, Purchase, StripePrice, Student, Subscription
 from billing.purchases import completion, lifecycle
 from billing.purchases.news import Context
-from billing.reads.written import euros, sum_told
+from billing.purchases.waking import hear_again
+from billing.reads.written import euros, instant, sum_told
 from billing.receipts.ask import ask_for_receipts
 from billing.recurring import InvoiceLine, InvoiceThere
 from billing.states import PAYABLE, LotOrigin, PurchaseChannel, PurchaseState, Step
@@ -162,6 +163,7 @@ def _renew(
     session.flush()
     lifecycle.note_step(session, purchase, Step.PAID, cause=period.invoice.id, at=period.paid_at(context.now))
     ask_for_receipts(session, [purchase.id], now=context.now)
+    hear_again(session, purchase)
     log.info("subscription_renewed", purchase_id=str(purchase.id), invoice_id=period.invoice.id)
     return purchase
 
@@ -210,6 +212,11 @@ def _credit(session: Session, purchase: Purchase, period: Period, context: Conte
         at=context.now,
     )
     ledger.credit(session, [credit])
+    if period.line.period_end <= period.paid_at(context.now):
+        detail = f"its period ended at {instant(period.line.period_end)}: its hours cannot be spent any more"
+        cases.open_case(
+            session, "paid_after_period", period.invoice.id, purchase_id=purchase.id, detail=detail, at=context.now
+        )
     lifecycle.note_step(session, purchase, Step.CREDITED, cause=period.invoice.id, at=context.now)
 
 

@@ -72,6 +72,13 @@ def keep_begun(session: Session, student_id: int, there: SubscriptionThere) -> U
     return session.exec(select(Subscription.id).where(Subscription.stripe_subscription_id == there.id)).one()
 
 
+def hand_to(session: Session, subscription_id: UUID, student_id: int) -> None:
+    """To whom its purchase belongs: what a guest had begun may have become an account's while Stripe was asked."""
+    kept = session.get_one(Subscription, subscription_id)
+    if kept.student_id != student_id:
+        kept.student_id = student_id
+
+
 def apply_change(session: Session, there: SubscriptionThere, *, request_id: str, at: datetime) -> None:
     """What Stripe answered to a change of ours: the row is brought up to it, and Stripe asked about the rest.
 

@@ -111,6 +111,13 @@ def put_off(row: OpenWork, wait: timedelta, reason: str) -> None:
     row.last_error = reason[:ERROR_LENGTH]
 
 
+def hand_back(row: OpenWork, wait: timedelta, reason: str) -> None:
+    """It could not be tried at all: due again after `wait`, and nothing of this is counted."""
+    put_off(row, wait, reason)
+    row.attempts -= 1
+    row.deferrals -= 1
+
+
 def rest(row: OpenWork, wait: timedelta) -> None:
     """Nothing was wrong, and after `wait` it is looked at again: its counts begin anew."""
     row.due_at = row.hint_at = database_now(wait)  # type: ignore[assignment]  # an expression, until it is flushed

@@ -14,7 +14,7 @@ from billing.purchases.cancel import REQUEST
 from billing.secrets import Vault
 from billing.states import PurchaseState
 from tests.support.factories import add_purchase, add_student, intent_body, minutes_left
-from tests.support.office import Returns, unreachable
+from tests.support.office import Returns, intent_of, unreachable
 
 P = PurchaseState
 DAY = 24 * 60
@@ -171,3 +171,23 @@ def test_a_day_begins_when_it_was_accepted(returns: Returns) -> None:
     old = add_purchase(returns.desk.begin, at=returns.desk.now - timedelta(days=2), state=P.PENDING)
     assert [message.purchase_id for message in abandon(returns)] == [old.id]
     assert returns.load(young).abandoned_at is None
+
+
+def test_a_payment_that_cannot_be_cancelled_yet_is_wished_for_until_it_can(returns: Returns) -> None:
+    """Declined first and then paid by bank debit, it is being processed for days, and Stripe refuses each hour.
+
+    Answered wishes wear nothing out, so that the purchase ends once the debit has bounced.
+    """
+    purchase = unpaid(returns)
+    body = intent_body(purchase, returns.desk.deployment, status="requires_payment_method")
+    returns.hear("payment_intent.payment_failed", body)
+    returns.gateway.change(intent_of(purchase), status="processing")
+    returns.pass_time(DAY)
+    for _ in range(8):
+        assert abandon(returns) == [PreparePayment(purchase_id=purchase.id)]
+        kept = returns.work(purchase)
+        assert (kept.due_at, kept.gave_up_at) == (None, None)
+        returns.pass_time(60)
+    returns.gateway.change(intent_of(purchase), status="requires_payment_method")
+    abandon(returns)
+    assert returns.work(purchase).state is P.EXPIRED

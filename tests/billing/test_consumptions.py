@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from billing import ledger, work
@@ -503,3 +504,22 @@ def test_a_second_look_finds_nothing_to_do(lessons: Lessons) -> None:
     lessons.work()
     after: tuple[Consumption, Any] = lessons.record(record_id), lessons.entries()
     assert (before[0].model_dump(), before[1]) == (after[0].model_dump(), after[1])
+
+
+def test_a_balance_that_is_held_for_long_wears_no_act_out(lessons: Lessons, database_url: str) -> None:
+    """No worker is lost by waiting for a lock; those of other students, taken together with it, are decided soon."""
+    other = lessons.another_student()
+    lessons.give(600)
+    lessons.give(600, student_id=other)
+    (mine,), (theirs,) = lessons.book(60), lessons.book(60, other)
+    with psycopg.connect(database_url.replace("+psycopg", "")) as holder:
+        holder.execute("SELECT FROM student_balance WHERE student_id = %s FOR UPDATE", [lessons.student_id])
+        for _ in range(2):
+            lessons.work()
+        assert lessons.record(theirs.id).state is S.CONSUMED
+        assert lessons.record(mine.id).state is S.REQUESTED
+        holder.rollback()
+    lessons.change("UPDATE consumption_act SET due_at = clock_timestamp() WHERE due_at IS NOT NULL")
+    lessons.work()
+    assert lessons.record(mine.id).state is S.CONSUMED
+    assert lessons.rows("SELECT attempts - 1 - deferrals FROM consumption_act") == [(0,), (0,)]

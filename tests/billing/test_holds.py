@@ -8,9 +8,12 @@ import pytest
 
 from billing.consumptions import lapse, records
 from billing.db import Begin
+from billing.deployment import Deployment
+from billing.secrets import Vault
 from billing.states import ConsumptionActKind, ConsumptionState
 from tests.billing.test_consumptions import run_at_once
 from tests.support.hours import Lessons
+from tests.support.office import Returns, intent_of
 
 S = ConsumptionState
 DAY = timedelta(days=1)
@@ -314,3 +317,22 @@ def test_one_of_a_group_can_be_released_alone(lessons: Lessons) -> None:
     lessons.work()
     assert [lessons.ending(act) for act in (alone, together, rest)] == ["done", "invalid_state", "done"]
     assert [lessons.left(student_id) for student_id in (ana, eva)] == [60, 0]
+
+
+@pytest.mark.parametrize("how", ["release", "refund"])
+def test_hours_that_come_back_to_a_disputed_package_wait_for_the_verdict(
+    begin: Begin, deployment: Deployment, vault: Vault, now: datetime, how: str
+) -> None:
+    """Book all, take the money back at the bank, release, and book again: nobody may have both."""
+    returns, lessons = Returns(begin, deployment, vault, now), Lessons(begin, now)
+    returns.proves = False
+    purchase = returns.sold(student_id=lessons.student_id)
+    booked = lessons.held(600) if how == "release" else lessons.consumed(600)
+    made = returns.gateway.raise_dispute(intent_of(purchase), 14_000)
+    returns.hear_of_dispute(made.id, "charge.dispute.created")
+    (lessons.release if how == "release" else lessons.refund)(booked)
+    lessons.work()
+    assert lessons.record(lessons.consumed(60)).state is S.REFUSED
+    returns.gateway.change_dispute(made.id, "won")
+    returns.hear_of_dispute(made.id, "charge.dispute.closed")
+    assert lessons.record(lessons.consumed(60)).state is S.CONSUMED

@@ -11,13 +11,14 @@ from billing import ledger
 from billing.db import Begin
 from billing.deployment import Deployment
 from billing.errors import LeaseLostError
+from billing.expiry.sweep import go_on, start_sweep
 from billing.gateway import RefundThere, StoredCall
 from billing.ledger import Move, Posting
 from billing.messages import SendRefund
 from billing.models import Purchase
 from billing.refunds.send import send_refund
 from billing.secrets import Vault
-from billing.states import EntryKind, Part, PurchaseState, RefundOrigin, RefundState
+from billing.states import EntryKind, Part, PurchaseState, RefundOrigin, RefundState, SweepTrigger
 from tests.support.gateway import FakeGateway
 from tests.support.leases import UnrenewedLeases
 from tests.support.office import Returns, intent_of, unreachable
@@ -254,3 +255,18 @@ def test_a_refund_of_somebody_elses_payment_is_foreign(returns: Returns) -> None
 def test_a_refund_does_nothing_for_a_worker_of_another_one(returns: Returns) -> None:
     send_refund(returns.desk, SendRefund(refund_id=returns.sold().id))
     assert returns.gateway.creates == []
+
+
+@pytest.mark.parametrize("is_swept", [True, False])
+def test_a_failed_refund_revives_its_own_hours_only(returns: Returns, is_swept: bool) -> None:
+    """What had expired beside them stays so, whether a sweep came before or not."""
+    purchase = returns.sold(lasts_days=1)
+    returns.gateway.refund_status = "pending"
+    refund = returns.refunded(purchase, 3_500)
+    returns.pass_time(25 * 60)
+    if is_swept:
+        (run,) = start_sweep(returns.desk.begin, SweepTrigger.STAFF, grace_hours=0, now=returns.desk.now)
+        go_on(returns.desk.begin, returns.leases.terms, run.run_id, now=returns.desk.now)
+    returns.gateway.change_refund(refund.stripe_refund_id or "", status="failed")
+    returns.hear_of_refunds(purchase, "refund.failed")
+    assert returns.minutes(purchase) == {"left": 150, "expired": 450}

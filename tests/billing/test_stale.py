@@ -9,7 +9,7 @@ from sqlalchemy import text
 from billing.db import Begin
 from billing.deployment import Deployment
 from billing.errors import LeaseLostError
-from billing.gateway import InvalidRequestError, RefundThere
+from billing.gateway import InvalidRequestError, RefundThere, StripeCrowdedError
 from billing.ids import new_id
 from billing.messages import AskStripe
 from billing.secrets import Vault
@@ -169,3 +169,16 @@ def test_an_event_never_waits_for_a_worker_that_asks(returns: Returns) -> None:
     returns.desk = replace(returns.desk, gateway=Watching(returns.desk.now))
     returns.ask()
     assert returns.marks()[0].due_at is None
+
+
+def test_no_place_under_our_own_limits_is_no_trouble_of_what_was_to_be_asked(returns: Returns) -> None:
+    """However often there was none: a case is for what Stripe says, and the next real wait is the first one."""
+    pending = returns.work(returns.buy())
+    made = returns.gateway.raise_dispute(intent_of(pending), 14_000)
+    returns.gateway.troubles.extend([StripeCrowdedError(0.05)] * 5)
+    returns.hear_of_dispute(made.id)
+    for _ in range(2):
+        returns.ask()
+    (mark,) = returns.marks()
+    assert mark.deferrals <= 2
+    assert returns.cases() == []

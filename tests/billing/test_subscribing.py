@@ -1,19 +1,27 @@
 """A purchase of a subscription plan gets one subscription, whose first invoice its buyer can pay."""
 
+import asyncio
 from datetime import datetime
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 from sqlmodel import select
 
+from billing import db
 from billing.db import Begin
 from billing.deployment import MARK, Deployment
-from billing.gateway import InvalidRequestError, NoConnectionError
-from billing.ids import installation_mark
+from billing.gateway import InvalidRequestError, NoConnectionError, StoredCall
+from billing.ids import installation_mark, new_id
+from billing.messages import LinkStudent
 from billing.models import Purchase, Subscription
+from billing.recurring import Begun
 from billing.secrets import Vault
 from billing.states import PlanType, Step, SubscriptionStatus
 from billing.states import PurchaseState as P
+from billing.student_links import follow_link, request_link
+from tests.support.factories import add_student
+from tests.support.gateway import FakeGateway
 from tests.support.office import Returns
 
 MONTHLY = {
@@ -199,3 +207,31 @@ def test_steps_of_a_subscription_are_those_of_a_purchase(office: Returns, purcha
         found = text("SELECT step FROM purchase_transition WHERE purchase_id = :id ORDER BY id")
         steps = session.execute(found, {"id": purchase.id}).scalars().all()
     assert steps == [Step.INTENT_CREATED, Step.PAID, Step.CREDITED]
+
+
+def test_what_a_guest_began_belongs_to_the_account_that_proves_the_address_meanwhile(
+    office: Returns, database_url: str
+) -> None:
+    """Else it would be charged each month, and its owner could neither see nor end it."""
+    account = add_student(office.desk.begin, "before@example.com", at=office.desk.now, external_id="ana")
+    purchase = office.buy(**MONTHLY)
+
+    async def prove() -> UUID:
+        engine = db.connect_async(database_url, "tests")
+        try:
+            async with db.begin_async(engine) as line:
+                wish = {"external_id": "ana", "email": purchase.buyer_email, "name": "Ana", "request_id": "r"}
+                return await request_link(line, link_id=new_id(), now=office.desk.now, **wish)
+        finally:
+            await engine.dispose()
+
+    class Slow(FakeGateway):
+        def create_subscription(self, call: StoredCall) -> Begun:
+            begun = super().create_subscription(call)
+            link = LinkStudent(link_id=asyncio.run(prove()))
+            follow_link(office.desk.begin, office.leases, link, now=office.desk.now)
+            return begun
+
+    office.gateway.__class__ = Slow
+    assert office.work(purchase).student_id == account
+    assert [one.student_id for one in subscriptions(office)] == [account]

@@ -497,3 +497,42 @@ def test_packages_beside_a_subscription_are_left_alone(subscribers: Subscribers,
     subscribers.hear_of(one)
     (state,) = (other.state for other in subscribers.purchases(one) if other.id == package.id)
     assert state is PurchaseState.PENDING
+
+
+@pytest.mark.parametrize("what", ["dispute", "refund"])
+def test_news_of_a_renewal_s_money_that_come_before_the_renewal_are_not_forgotten(
+    subscribers: Subscribers, what: str
+) -> None:
+    """Stripe charges by itself: no row of ours knows the payment before its invoice was asked for."""
+    one = subscribers.subscribe()
+    subscribers.desk = replace(subscribers.desk, now=subscribers.there(one).period_end + timedelta(hours=1))
+    invoice = subscribers.gateway.renew(one.stripe_id, paid=True)
+    assert invoice is not None
+    intent_id = invoice.payment_intent_id or ""
+    if what == "dispute":
+        made = subscribers.gateway.raise_dispute(intent_id, PRICE)
+        kind, said = "charge.dispute.created", {"id": made.id, "payment_intent": intent_id}
+    else:
+        back = subscribers.gateway.refund_elsewhere(intent_id, PRICE)
+        kind, said = "refund.created", {"id": back.id, "payment_intent": intent_id}
+    assert subscribers.hear(kind, said) == "foreign"
+    subscribers.hear_of(one)
+    subscribers.work_events()
+    subscribers.ask()
+    (_, lot) = subscribers.lots(one)
+    assert (lot.minutes_frozen if what == "dispute" else lot.minutes_refunded) == MINUTES
+
+
+def test_a_period_that_is_paid_after_its_end_is_looked_at(subscribers: Subscribers) -> None:
+    """Its money came, and nobody can spend its hours: a person gives one of the two back."""
+    one = subscribers.subscribe()
+    second = subscribers.gateway.renew(one.stripe_id, paid=False)
+    assert second is not None
+    subscribers.desk = replace(subscribers.desk, now=subscribers.there(one).period_end + timedelta(hours=1))
+    subscribers.gateway.renew(one.stripe_id, paid=True)
+    subscribers.hear_of(one)
+    assert subscribers.cases() == []
+    subscribers.gateway.now = second.lines[0].period_end + timedelta(hours=1)
+    subscribers.gateway.settle(second.id)
+    subscribers.hear_of(one)
+    assert subscribers.cases() == ["paid_after_period"]

@@ -8,13 +8,15 @@ from sqlalchemy import text
 from billing import ledger
 from billing.db import Begin
 from billing.deployment import Deployment
-from billing.gateway import NoConnectionError
+from billing.gateway import Intent, NoConnectionError, StripeCrowdedError
 from billing.ids import new_id
 from billing.models import Purchase, StripeCustomer
+from billing.purchases.cancel import REQUEST
 from billing.secrets import Vault
 from billing.states import PurchaseChannel, Step
 from billing.states import PurchaseState as P
 from tests.support.factories import add_student, intent_body, minutes_left
+from tests.support.gateway import FakeGateway
 from tests.support.office import Returns
 
 CARD = "pm_1"
@@ -139,3 +141,41 @@ def test_a_customer_that_is_gone_has_no_card_to_pay_with(office: Returns) -> Non
     left = office.work(purchase)
     assert (left.state, left.error_type, left.due_at) == (P.FAILED, "no_payment_method", None)
     assert office.gateway.creates == []
+
+
+def test_a_dispute_that_comes_before_the_answer_of_the_charge_is_not_forgotten(
+    office: Returns, topup: Purchase
+) -> None:
+    """A saved card is charged inside the call: the bank may speak before any row of ours knows the payment."""
+    office.gateway.lost.append(NoConnectionError())
+    assert office.work(topup).state is P.QUEUED
+    made = office.gateway.raise_dispute("pi_1", topup.price_cents)
+    said = {"id": made.id, "payment_intent": "pi_1"}
+    assert office.hear("charge.dispute.created", said) == "foreign"
+    assert office.work(topup).state is P.COMPLETED
+    office.hear("price.created", {})
+    office.ask()
+    assert office.minutes(topup) == {"frozen": 600}
+
+
+def test_a_charge_that_was_sent_stays_sent_though_its_intent_cannot_be_asked_for(
+    office: Returns, topup: Purchase
+) -> None:
+    """Else a cancel would believe that nothing is at Stripe, where its owner can still pay."""
+    office.gateway.decline_next("card_declined")
+    present = office.gateway.retrieve_intent
+
+    class Crowded(FakeGateway):
+        def retrieve_intent(self, intent_id: str) -> Intent:
+            raise StripeCrowdedError
+
+    office.gateway.__class__ = Crowded
+    office.work(topup)
+    assert office.calls() == [("open", 1, 1)]
+    office.gateway.__class__ = FakeGateway
+    with office.desk.begin() as session:
+        session.execute(REQUEST, {"id": topup.id, "now": office.desk.now})
+    ended = office.work(topup)
+    for _ in range(3):
+        ended = office.work(topup)
+    assert (ended.state, present("pi_1").status) == (P.CANCELLED, "canceled")
