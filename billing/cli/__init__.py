@@ -12,7 +12,7 @@ from billing.errors import BillingError, ConfigurationError
 
 COMMANDS = (
     "up", "migrate", "plans", "students", "events", "deadletters", "token", "demo", "trigger", "audit", "expire",
-    "reconcile", "abandon", "clock", "doctor", "bench", "chaos",
+    "reconcile", "abandon", "clock", "doctor", "bench", "chaos", "webhook",
 )  # fmt: skip
 """Each is a module of its name here, with a function of that name or, for a noun with verbs, an `app`."""
 

@@ -16,6 +16,14 @@ SETTLEMENT_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
+class Webhook:
+    """Where every event is delivered, and what it is signed with."""
+
+    url: str
+    secret: str
+
+
+@dataclass(frozen=True)
 class Account:
     database: Database
     settings: Settings
@@ -24,15 +32,16 @@ class Account:
     deliveries: Deliveries
     events: Events
     schedule: Schedule
+    webhook: Webhook
 
     @classmethod
-    def open(cls, folder: Path) -> "Account":
+    def open(cls, folder: Path, webhook: Webhook) -> "Account":
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         database = Database(folder / "sandbox.sqlite3")
         settings, deliveries = Settings(database), Deliveries(database)
         clock = Clock(settings)
         events, schedule = Events(database, clock, deliveries), Schedule(database, clock)
-        return cls(database, settings, clock, Objects(database), deliveries, events, schedule)
+        return cls(database, settings, clock, Objects(database), deliveries, events, schedule, webhook)
 
     @property
     def settlement_seconds(self) -> float:

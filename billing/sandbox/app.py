@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from billing.sandbox.account import Account
+from billing.sandbox.account import Account, Webhook
 from billing.sandbox.api import Api
 from billing.sandbox.control.routes import CONTROL
 from billing.sandbox.control.sandbox import Sandbox
@@ -23,7 +23,7 @@ from billing.sandbox.timekeeper import Timekeeper
 
 
 def create_app(options: Options) -> Starlette:
-    account = Account.open(options.state)
+    account = Account.open(options.state, Webhook(options.webhook_url, options.webhook_secret))
     api = Api(account, Keys(options.secret_key, options.publishable_key))
     courier = Courier(account.deliveries, account.clock, options.webhook_url, options.webhook_secret)
     timekeeper = Timekeeper(account, courier)

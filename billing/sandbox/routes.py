@@ -22,6 +22,7 @@ from billing.sandbox.resources import (
     setup_intents,
     subscription_pauses,
     subscriptions,
+    webhook_endpoints,
 )
 
 
@@ -43,6 +44,7 @@ _SETUP = "/v1/setup_intents/{id}"
 _INVOICE = "/v1/invoices/{id}"
 _SUBSCRIPTION = "/v1/subscriptions/{id}"
 _WARNINGS = "/v1/radar/early_fraud_warnings"
+_HOOKS = "/v1/webhook_endpoints"
 ROUTES: tuple[Endpoint, ...] = (
     Endpoint(
         "POST", "/v1/payment_intents", "PaymentIntentCreateParams", payment_intents.create, payment_intents.UNSERVED
@@ -142,6 +144,11 @@ ROUTES: tuple[Endpoint, ...] = (
     Endpoint("GET", "/v1/invoice_payments/{id}", "InvoicePaymentRetrieveParams", invoices.retrieve_payment),
     Endpoint("GET", "/v1/events", "EventListParams", events.list_all),
     Endpoint("GET", "/v1/events/{id}", "EventRetrieveParams", events.retrieve),
+    Endpoint("POST", _HOOKS, "WebhookEndpointCreateParams", webhook_endpoints.create, webhook_endpoints.UNSERVED),
+    Endpoint("GET", _HOOKS, "WebhookEndpointListParams", webhook_endpoints.list_all),
+    Endpoint("GET", f"{_HOOKS}/{{id}}", "WebhookEndpointRetrieveParams", webhook_endpoints.retrieve),
+    Endpoint("POST", f"{_HOOKS}/{{id}}", "WebhookEndpointUpdateParams", webhook_endpoints.update),
+    Endpoint("DELETE", f"{_HOOKS}/{{id}}", "WebhookEndpointDeleteParams", webhook_endpoints.delete),
 )
 
 

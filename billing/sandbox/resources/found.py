@@ -8,6 +8,7 @@ _NOUNS = {
     "payment_method": "PaymentMethod",
     "setup_intent": "SetupIntent",
     "radar.early_fraud_warning": "early_fraud_warning",
+    "webhook_endpoint": "webhook endpoint",
 }
 _NAMES = {
     "payment_method": "payment_method",
