@@ -234,6 +234,13 @@ class DropOldRows(Message):
     queue: ClassVar[str] = "maintenance"
 
 
+class EraseShortLived(Message):
+    """Time to remove what is kept for a day only: secrets of browsers, and rows that staff exported."""
+
+    task: ClassVar[str] = "billing.retention.erase"
+    queue: ClassVar[str] = "maintenance"
+
+
 class AuditBalances(Message):
     """Time to prove every balance from the ledger."""
 
@@ -264,6 +271,7 @@ MESSAGES: tuple[type[Message], ...] = (
     ReadEvents,
     CompareLedgers,
     DropOldRows,
+    EraseShortLived,
     AuditBalances,
 )
 

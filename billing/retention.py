@@ -131,8 +131,20 @@ GIVEN_UP_EXPORTS = Rule(
 RULES = (BEAT_SLOTS, LEDGER_AUDITS, RECONCILIATION_RUNS, CLIENT_SECRETS, SIGN_INS, EXPORTS, GIVEN_UP_EXPORTS)
 
 
+SHORT_LIVED = (CLIENT_SECRETS, EXPORTS, GIVEN_UP_EXPORTS)
+"""A day is promised for these, and a week would be seven."""
+
+
 def drop_old_rows(begin: Begin, *, now: datetime) -> Sequence[FollowUp]:
-    dropped = {rule.name: _drop(begin, rule, now) for rule in RULES}
+    return _drop_all(begin, RULES, now)
+
+
+def erase_short_lived(begin: Begin, *, now: datetime) -> Sequence[FollowUp]:
+    return _drop_all(begin, SHORT_LIVED, now)
+
+
+def _drop_all(begin: Begin, rules: Sequence[Rule], now: datetime) -> Sequence[FollowUp]:
+    dropped = {rule.name: _drop(begin, rule, now) for rule in rules}
     log.info("old_rows_dropped", **{name: rows for name, rows in dropped.items() if rows})
     return []
 

@@ -14,6 +14,7 @@ from billing.messages import (
     CloseAbandoned,
     CompareLedgers,
     DropOldRows,
+    EraseShortLived,
     LapseHolds,
     Message,
     ReadEvents,
@@ -69,6 +70,7 @@ TICKS: Mapping[type[Message], Ticks] = {
     ReadEvents: Every(timedelta(minutes=1)),
     CompareLedgers: DailyAt(time(3, 30)),
     DropOldRows: Every(timedelta(weeks=1)),
+    EraseShortLived: Every(timedelta(hours=1)),
 }
 
 

@@ -16,6 +16,7 @@ from billing.messages import (
     CloseAbandoned,
     CompareLedgers,
     DropOldRows,
+    EraseShortLived,
     EventsWaiting,
     FollowUp,
     HoursWaiting,
@@ -45,7 +46,7 @@ from billing.receipts.drain import drain as drain_receipts
 from billing.reconciliation.compare import compare_ledgers
 from billing.reconciliation.events import read_events
 from billing.refunds.send import send_refund
-from billing.retention import drop_old_rows
+from billing.retention import drop_old_rows, erase_short_lived
 from billing.staff.perform import perform_act
 from billing.staff.refunds import policy_of
 from billing.stale.ask import ask_stripe
@@ -183,3 +184,8 @@ def compare(_message: CompareLedgers, runtime: Runtime) -> Sequence[FollowUp]:
 @task(DropOldRows)
 def drop(_message: DropOldRows, runtime: Runtime) -> Sequence[FollowUp]:
     return drop_old_rows(runtime.begin, now=runtime.now())
+
+
+@task(EraseShortLived)
+def erase(_message: EraseShortLived, runtime: Runtime) -> Sequence[FollowUp]:
+    return erase_short_lived(runtime.begin, now=runtime.now())

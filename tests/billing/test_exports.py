@@ -18,10 +18,11 @@ from billing.exports.terms import KEPT
 from billing.exports.write import write_export
 from billing.lists.selection import Check, Column, Condition, Group, Kind, Selection
 from billing.lists.slices import read_slice
-from billing.messages import WriteExport
+from billing.messages import EraseShortLived, WriteExport
 from billing.models import Export
-from billing.retention import drop_old_rows
+from billing.retention import drop_old_rows, erase_short_lived
 from billing.states import ExportState
+from billing.ticks import TICKS
 from tests.support.exports import COLUMNS, add_students, ask, load, parts_of, rows_of, students_named, write
 from tests.support.factories import add_event
 from tests.support.leases import UnrenewedLeases
@@ -258,3 +259,15 @@ def test_a_slow_condition_is_waited_for(begin: Begin, database_url: str, now: da
 def _note_bound(allowed: list[str], session: Any, *arguments: Any) -> Any:
     allowed.append(session.execute(text("SHOW statement_timeout")).scalar_one())
     return read_slice(session, *arguments)
+
+
+def test_what_staff_exported_is_gone_within_an_hour_of_its_day(begin: Begin, database_url: str, now: datetime) -> None:
+    """The page says that it is kept for a day; the weekly look would make that eight."""
+    add_students(begin, 15)
+    export_id = ask(database_url, students_named(), at=now).id
+    write(begin, export_id, now=now)
+    assert TICKS[EraseShortLived].every == timedelta(hours=1)
+    erase_short_lived(begin, now=now + KEPT - MICROSECOND)
+    assert len(parts_of(begin, export_id)) == 2
+    erase_short_lived(begin, now=now + KEPT)
+    assert (parts_of(begin, export_id), load(begin, export_id).state) == ([], ExportState.ERASED)

@@ -8,6 +8,7 @@ from billing.messages import (
     CloseAbandoned,
     CompareLedgers,
     DropOldRows,
+    EraseShortLived,
     EventsWaiting,
     HoursWaiting,
     LapseHolds,
@@ -51,5 +52,6 @@ SAMPLES: dict[type[Message], Message] = {
     ReadEvents: ReadEvents(),
     CompareLedgers: CompareLedgers(),
     DropOldRows: DropOldRows(),
+    EraseShortLived: EraseShortLived(),
     AuditBalances: AuditBalances(),
 }
