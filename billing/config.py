@@ -132,12 +132,53 @@ Hosts = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(check
 Origins = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(checked_origins)]
 
 
-class Settings(BaseModel):
-    """All of `contract.md` 2, and the few limits that only development changes."""
+class TokenSettings(BaseModel):
+    """How callers' tokens are signed and verified: nothing else has to be set for making one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     app_env: AppEnv = AppEnv.DEVELOPMENT
+    jwt_secret: str = Field(default="", repr=False)
+    jwt_jwks_url: HttpUrl | None = None
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_secret(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("jwt_secret") or values.get("jwt_jwks_url"):
+            return values
+        return {**values, "jwt_secret": DEVELOPMENT_JWT_SECRET}
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if complaints := self._complaints():
+            raise ConfigurationError(complaints)
+        return self
+
+    def _complaints(self) -> list[str]:
+        return _token_complaints(self)
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the environment, in development also `.billing/services.env` and `.env`, which it overrides.
+
+        Raises ConfigurationError with a line for each wrong variable.
+        """
+        values = read_environment(os.environ if environ is None else environ)
+        known = {name: value for name in cls.model_fields if (value := values.get(name.upper(), "").strip())}
+        if too_early := [f"{name}: {NOT_BUILT_IN}" for name in ("SENTRY_DSN", ENDPOINT_OF_TRACES) if values.get(name)]:
+            raise ConfigurationError(too_early)
+        try:
+            return cls.model_validate(known)
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_input=False)
+            raise ConfigurationError([_line(detail) for detail in details if _is_asked_for(detail, known)]) from None
+
+
+class Settings(TokenSettings):
+    """All of `contract.md` 2, and the few limits that only development changes."""
+
     database_url: PostgresUrl = Field(repr=False)
     database_owner_url: PostgresUrl = Field(default="", repr=False)
     redis_url: RedisUrl = Field(repr=False)
@@ -151,10 +192,6 @@ class Settings(BaseModel):
     stripe_calls_per_endpoint: int = Field(default=STRIPE_ENDPOINT_CALLS, ge=2, le=MOST_CALLS)
     """By all processes together; Stripe counts in its own way, so a little less is used."""
 
-    jwt_secret: str = Field(default="", repr=False)
-    jwt_jwks_url: HttpUrl | None = None
-    jwt_issuer: str | None = None
-    jwt_audience: str | None = None
     secret_key: Annotated[Secrets, AfterValidator(_long_secrets)] = Field(default=(DEVELOPMENT_SECRET_KEY,), repr=False)
 
     business_timezone: Annotated[str, AfterValidator(_known_zone)] = "Europe/Lisbon"
@@ -191,20 +228,13 @@ class Settings(BaseModel):
     @classmethod
     def _defaults_that_follow(cls, values: dict[str, Any]) -> dict[str, Any]:
         found = {name: values[other] for name, other in FOLLOWERS.items() if not values.get(name) and other in values}
-        if not values.get("jwt_secret") and not values.get("jwt_jwks_url"):
-            found["jwt_secret"] = DEVELOPMENT_JWT_SECRET
         if not values.get("stripe_calls_per_second") and _is_live(str(values.get("stripe_secret_key"))):
             found["stripe_calls_per_second"] = STRIPE_CALLS
         return {**values, **found}
 
-    @model_validator(mode="after")
-    def _agrees_with_itself(self) -> Self:
-        complaints = [*_key_complaints(self), *_token_complaints(self)]
-        if self.app_env is AppEnv.PRODUCTION:
-            complaints += _production_complaints(self)
-        if complaints:
-            raise ConfigurationError(complaints)
-        return self
+    def _complaints(self) -> list[str]:
+        complaints = [*_key_complaints(self), *super()._complaints()]
+        return complaints + (_production_complaints(self) if self.app_env is AppEnv.PRODUCTION else [])
 
     @property
     def livemode(self) -> bool:
@@ -218,22 +248,6 @@ class Settings(BaseModel):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.business_timezone)
-
-    @classmethod
-    def load(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Read the environment, in development also `.billing/services.env` and `.env`, which it overrides.
-
-        Raises ConfigurationError with a line for each wrong variable.
-        """
-        values = read_environment(os.environ if environ is None else environ)
-        known = {name: value for name in cls.model_fields if (value := values.get(name.upper(), "").strip())}
-        if too_early := [f"{name}: {NOT_BUILT_IN}" for name in ("SENTRY_DSN", ENDPOINT_OF_TRACES) if values.get(name)]:
-            raise ConfigurationError(too_early)
-        try:
-            return cls.model_validate(known)
-        except ValidationError as error:
-            details = error.errors(include_url=False, include_input=False)
-            raise ConfigurationError([_line(detail) for detail in details if _is_asked_for(detail, known)]) from None
 
 
 def read_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -290,12 +304,15 @@ def _key_complaints(settings: Settings) -> list[str]:
     return found
 
 
-def _token_complaints(settings: Settings) -> list[str]:
+def _token_complaints(settings: TokenSettings) -> list[str]:
     if settings.jwt_secret and settings.jwt_jwks_url:
         return ["JWT_SECRET: contradicts JWT_JWKS_URL; tokens are verified by one of them, unset the other"]
     url = settings.jwt_jwks_url
     if url and urlsplit(url).scheme != "https" and not _is_loopback(url):
         return ["JWT_JWKS_URL: keys fetched over plain http could be anybody's; use https"]
+    is_known = settings.jwt_secret == DEVELOPMENT_JWT_SECRET or len(settings.jwt_secret.encode()) < SECRET_BYTES
+    if not url and is_known and settings.app_env is AppEnv.PRODUCTION:
+        return [f"JWT_SECRET: the default or a short one; set {SECRET_BYTES} random bytes, or JWT_JWKS_URL"]
     return []
 
 
@@ -307,10 +324,6 @@ def _production_complaints(settings: Settings) -> list[str]:
         found.append(f"STRIPE_API_BASE: production talks to {STRIPE_API} only; unset it")
     if SANDBOX_WEBHOOK_SECRET in settings.stripe_webhook_secret:
         found.append("STRIPE_WEBHOOK_SECRET: the sandbox's secret is known to everyone; use the endpoint's own")
-    if not settings.jwt_jwks_url and (
-        settings.jwt_secret == DEVELOPMENT_JWT_SECRET or len(settings.jwt_secret.encode()) < SECRET_BYTES
-    ):
-        found.append(f"JWT_SECRET: the default or a short one; set {SECRET_BYTES} random bytes, or JWT_JWKS_URL")
     if DEVELOPMENT_SECRET_KEY in settings.secret_key:
         found.append(f"SECRET_KEY: the development key is known to everyone; set {SECRET_BYTES} random bytes")
     if EVERY_HOST in settings.allowed_hosts:

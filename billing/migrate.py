@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 
@@ -20,7 +22,14 @@ ONE_AT_A_TIME = 7_120_250_001
 APPEND_ONLY = ("hour_entry", "hour_allocation", "lot_end")
 
 
-def upgrade(settings: Settings, revision: str = "head") -> None:
+class Moved(NamedTuple):
+    """The revisions between which the schema went; None: nothing was ever migrated."""
+
+    was: str | None
+    now: str | None
+
+
+def upgrade(settings: Settings, revision: str = "head") -> Moved:
     """Migrate as the owner; where the application has a role of its own, give it what it needs and no more."""
 
     def run(connection: Connection) -> None:
@@ -28,11 +37,11 @@ def upgrade(settings: Settings, revision: str = "head") -> None:
         if settings.database_owner_url != settings.database_url:
             _grant(connection, role_of(settings.database_url))
 
-    _in_one_transaction(settings, run)
+    return _in_one_transaction(settings, run)
 
 
-def downgrade(settings: Settings, revision: str) -> None:
-    _in_one_transaction(settings, lambda connection: command.downgrade(_config(connection), revision))
+def downgrade(settings: Settings, revision: str) -> Moved:
+    return _in_one_transaction(settings, lambda connection: command.downgrade(_config(connection), revision))
 
 
 @cache
@@ -54,15 +63,21 @@ def role_of(url: str) -> str:
     return unquote(urlsplit(url).username or "")
 
 
-def _in_one_transaction(settings: Settings, run: Callable[[Connection], None]) -> None:
+def _in_one_transaction(settings: Settings, run: Callable[[Connection], None]) -> Moved:
     unbounded = connect_arguments("migrate", lock_timeout="10s", statement_timeout="0")
     engine = create_engine(driver_url(settings.database_owner_url), connect_args=unbounded)
     try:
         with in_our_words(), engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ONE_AT_A_TIME})
+            was = _revision(connection)
             run(connection)
+            return Moved(was, _revision(connection))
     finally:
         engine.dispose()
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def _config(connection: Connection) -> Config:

@@ -12,6 +12,7 @@ from jwt import PyJWK, PyJWKClient
 from jwt.exceptions import PyJWKClientConnectionError
 from starlette.requests import HTTPConnection
 
+from billing.clock import machine_now
 from billing.config import Settings
 from billing.purchases.accept import Caller
 from web.emails import normalised
@@ -20,6 +21,7 @@ from web.errors import HttpError, unavailable
 TOKEN_LENGTH = 8192
 TEXT_LENGTH = 255
 LEEWAY_SECONDS = 10
+"""For clocks that differ: a token may be from the next seconds. One that has expired has."""
 
 
 class Role(StrEnum):
@@ -138,7 +140,7 @@ class Authenticator:
             raise _refused("The token is not valid, or not valid any more.") from error
 
     def _claims(self, token: str, key: PyJWK | str) -> dict[str, Any]:
-        return jwt.decode(
+        claims: dict[str, Any] = jwt.decode(
             token,
             key,
             algorithms=list(self._keys.algorithms),
@@ -147,6 +149,9 @@ class Authenticator:
             leeway=LEEWAY_SECONDS,
             options={"require": ["exp", "sub"], "verify_aud": self._audience is not None},
         )
+        if float(claims["exp"]) <= machine_now().timestamp():
+            raise jwt.ExpiredSignatureError("it has expired")
+        return claims
 
 
 def _bounded(token: str) -> str:

@@ -31,7 +31,7 @@ class HistoryRoutes:
         whose, part, only = await self._asked(request)
         page = await self._door.ask(lambda connection: history_of(connection, whose, part, only))
         found_or_404(page.student_id, whose)
-        return page_answer(request, part, page, _transaction)
+        return page_answer(request, part, page, transaction_row)
 
     async def purchases(self, request: Request) -> Response:
         whose, part, only = await self._asked(request)
@@ -69,7 +69,7 @@ class HistoryRoutes:
         return whose_records(request, identity), asked_slice(request), asked_filter(request)
 
 
-def _transaction(view: TransactionView) -> dict[str, Any]:
+def transaction_row(view: TransactionView) -> dict[str, Any]:
     return {
         "transaction_id": view.transaction_id,
         "task_id": str(view.task_id),

@@ -1,11 +1,13 @@
 """A purchase as its buyer is shown it, and who counts as its buyer."""
 
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from starlette.requests import Request
 
-from billing.reads.purchases import PurchaseView
+from billing.reads.purchases import PurchaseView, TimelineStep
 from billing.secrets import UnreadableSecretError
 from billing.states import PurchaseState, Step
 from web.answers import euros, instant
@@ -27,6 +29,8 @@ MESSAGES = {
     PurchaseState.EXPIRED: "The purchase was not paid in time.",
     PurchaseState.REFUNDED: "The purchase was refunded.",
 }
+OVER = frozenset({PurchaseState.COMPLETED, PurchaseState.CANCELLED, PurchaseState.EXPIRED, PurchaseState.REFUNDED})
+"""What was wrong before is no matter any more."""
 NOT_CREDITED_YET = "The payment arrived; the hours follow in a moment."
 """Of a subscription: its payment completes the purchase, and the invoice that was paid brings the hours."""
 
@@ -53,7 +57,8 @@ class PurchaseResource:
         return any(token and self._vault.is_access_token(purchase.id, token) for token in tokens)
 
     def content(self, purchase: PurchaseView) -> dict[str, Any]:
-        error = {"error_type": purchase.error_type} if purchase.error_type else {}
+        told = None if purchase.state in OVER else purchase.error_type
+        error = {"error_type": told} if told else {}
         return {
             "success": True,
             "task_id": str(purchase.id),
@@ -65,8 +70,8 @@ class PurchaseResource:
             "plan_details": plan_details(purchase.plan),
             "refunded_eur": euros(purchase.refunded_cents),
             **error,
-            "message": (purchase.error_type and purchase.error_message) or _message(purchase),
-            "timeline": [{"step": step.step, "at": instant(step.at)} for step in purchase.timeline],
+            "message": (told and purchase.error_message) or _message(purchase),
+            "timeline": [*_steps(purchase.timeline)],
         }
 
     def _client_secret(self, purchase: PurchaseView) -> str | None:
@@ -77,6 +82,14 @@ class PurchaseResource:
         except UnreadableSecretError:  # its key was removed too early: everything else about it can still be told
             log.exception("client_secret_unreadable", purchase_id=str(purchase.id))
             return None
+
+
+def _steps(timeline: Sequence[TimelineStep]) -> Iterator[dict[str, Any]]:
+    """In their order, and none before the one that it follows: Stripe tells whole seconds, by a clock of its own."""
+    latest = datetime.min.replace(tzinfo=UTC)
+    for step in timeline:
+        latest = max(latest, step.at)
+        yield {"step": step.step, "at": instant(latest)}
 
 
 def _message(purchase: PurchaseView) -> str:

@@ -66,7 +66,7 @@ class PurchaseRoutes:
             answer = with_etag(request, self._shown(purchase))
             if wait is None:
                 return answer
-            if answer.status_code == 304 or (purchase.state is S.QUEUED and not request.headers.get("if-none-match")):
+            if answer.status_code == 304 or purchase.state is S.QUEUED:
                 shown = self._resource.content(purchase)
                 await self._wait(request, follower, lambda found: self._resource.content(found) != shown, wait)
                 answer = with_etag(request, self._shown(follower.seen or purchase))

@@ -59,8 +59,8 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="The newest ones.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """The newest of what gave up, with the reason."""
-    only = LetterFilter(kind, error_class, digest, state, before)
+    """The newest of what gave up and wants a person, with the reason; what was discarded only where it is asked for."""
+    only = LetterFilter(kind, error_class, digest, state, before, is_open=True if state is None else None)
     found = ask(Settings.load(), lambda connection: list_dead_letters(connection, most=limit, only=only))
     if as_json:
         typer.echo(json.dumps([_as_json(letter) for letter in found]))

@@ -1,5 +1,6 @@
 """`billing migrate`."""
 
+import json
 from typing import Annotated
 
 import typer
@@ -10,11 +11,12 @@ from billing.config import Settings
 
 def migrate(
     to: Annotated[str, typer.Option(help="A revision, when going back; its data goes with it.")] = "head",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Bring the database's schema to this version of the code."""
     settings = Settings.load()
-    if to == "head":
-        migrations.upgrade(settings)
+    moved = migrations.upgrade(settings) if to == "head" else migrations.downgrade(settings, to)
+    if as_json:
+        typer.echo(json.dumps({"from": moved.was, "to": moved.now}))
     else:
-        migrations.downgrade(settings, to)
-    typer.echo(f"schema is at {migrations.newest_revision() if to == 'head' else to}")
+        typer.echo(f"schema is at {moved.now or to}")

@@ -13,6 +13,7 @@ from billing.consumptions.lapse import lapse_holds
 from billing.db import Begin
 from billing.expiry.sweep import Went, go_on, start_sweep
 from billing.notifications.warn import warn_of_expiry
+from billing.purchases.abandon import close_abandoned
 from billing.reconciliation.events import read_events
 from billing.states import SweepTrigger
 from billing.work.kinds import OPEN_KINDS
@@ -58,7 +59,16 @@ def _read_events(begin: Begin, settings: Settings) -> Daily:
     return read
 
 
-PASSING: tuple[Making, ...] = (_lapse, _sweep, _warn, _read_events)
+def _abandon(begin: Begin, _settings: Settings) -> Daily:
+    """The sweeper brings workers to them; `hint_at_once` lets it begin now."""
+
+    def abandon(now: datetime) -> None:
+        close_abandoned(begin, now=now)
+
+    return abandon
+
+
+PASSING: tuple[Making, ...] = (_lapse, _sweep, _warn, _abandon, _read_events)
 
 # Not those that somebody has been asked for already, and not those whose time has not come.
 HINT_NOW = """

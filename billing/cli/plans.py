@@ -1,6 +1,7 @@
 """`billing plans`."""
 
 import json
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -78,12 +79,24 @@ def load_defaults(
     force: Annotated[
         bool, typer.Option(help="Add the missing ones to a table that has plans; edited ones stay.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Put the default plans into an empty table."""
-    with connected(Settings.load()) as begin:
+    settings = Settings.load()
+    with connected(settings) as begin:
         # The database's clock says what is on sale: a plan of a moved clock would wait for it.
         added = plans.load_defaults(begin, force=force, now=machine_now())
-    typer.echo(f"{len(added)} plans added" + (f": {', '.join(added)}" if added else ""))
+    if as_json:
+        typer.echo(json.dumps(_loaded(settings, added)))
+    else:
+        typer.echo(f"{len(added)} plans added" + (f": {', '.join(added)}" if added else ""))
+
+
+def _loaded(settings: Settings, added: Sequence[str]) -> dict[str, object]:
+    """What was there already is never changed."""
+    page = ask(settings, lambda connection: page_plans(connection, Slice(size=MOST)))
+    told = [{"id": plan.id, "code": plan.code, "is_new": plan.code in added} for plan in page.rows]
+    return {"added": len(added), "left": page.count - len(added), "plans": told}
 
 
 def _as_json(plan: PlanOnSale) -> dict[str, object]:

@@ -23,7 +23,8 @@ Clause = ColumnElement[bool]
 def number_of(term: str) -> int | None:
     """With or without a sign before it that people write."""
     digits = term.removeprefix("#")
-    return int(digits) if digits.isascii() and digits.isdigit() and int(digits) <= LARGEST else None
+    is_number = digits.isascii() and digits.isdigit() and len(digits) <= len(str(LARGEST))
+    return int(digits) if is_number and int(digits) <= LARGEST else None
 
 
 def uuid_of(term: str) -> UUID | None:

@@ -20,6 +20,12 @@ KEYS = {
 }
 
 
+def keys_beside(environment: Mapping[str, str]) -> dict[str, str]:
+    """The sandbox's keys; a webhook secret that somebody has set is the one that it signs with."""
+    given = environment.get("STRIPE_WEBHOOK_SECRET", "").strip()
+    return {**KEYS, "STRIPE_WEBHOOK_SECRET": given} if given else KEYS
+
+
 class Sandbox(Service):
     def __init__(self, state: Path, port: int, door: str, environment: Mapping[str, str]) -> None:
         self._data = state / "sandbox"
@@ -27,6 +33,10 @@ class Sandbox(Service):
         self._door = door
         self._environment = environment
         self.port = port
+
+    @property
+    def keys(self) -> dict[str, str]:
+        return keys_beside(self._environment)
 
     @property
     def url(self) -> str:
@@ -47,7 +57,7 @@ class Sandbox(Service):
         return Program(
             name="sandbox",
             argv=(sys.executable, *words, "--webhook-url", f"{self._door}{WEBHOOK_PATH}"),
-            environment={**self._environment, **KEYS},
+            environment={**self._environment, **self.keys},
             folder=Path.cwd(),
         )
 

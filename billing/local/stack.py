@@ -14,7 +14,7 @@ from billing.local.embedding import Embedding
 from billing.local.ports import LOOPBACK, kept_ports, refusal
 from billing.local.postgres import Postgres
 from billing.local.procfile import RELEASE, read_procfile, service_of, shell_program
-from billing.local.sandbox import KEYS, Sandbox
+from billing.local.sandbox import Sandbox
 from billing.local.service import Service
 from billing.local.state import StateFolder
 from billing.local.valkey import Valkey
@@ -41,7 +41,7 @@ class Servers:
         if self.valkey:
             found["REDIS_URL"] = self.valkey.url()
         if self.sandbox:
-            found |= {**KEYS, "STRIPE_API_BASE": self.sandbox.url}
+            found |= {**self.sandbox.keys, "STRIPE_API_BASE": self.sandbox.url}
         return found
 
     def wipe(self) -> None:

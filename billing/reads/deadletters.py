@@ -37,13 +37,17 @@ CONDITIONS: Mapping[str, str] = {
     "digest": "starts_with(digest, :digest)",
     "state": "state = :state",
     "before": "at < :before",
+    "is_open": "(state <> 'discarded') = :is_open",
 }
 STATES = ("dead", "parked", "discarded")
 
 
 @dataclass(frozen=True, slots=True)
 class LetterFilter(Conditions):
-    """What has to fit; None: anything. Of a digest the beginning is enough."""
+    """What has to fit; None: anything. Of a digest the beginning is enough.
+
+    `is_open` is what still wants a person: nobody is done with it.
+    """
 
     conditions: ClassVar[Mapping[str, str]] = CONDITIONS
     kind: str | None = None
@@ -51,6 +55,7 @@ class LetterFilter(Conditions):
     digest: str | None = None
     state: str | None = None
     before: datetime | None = None
+    is_open: bool | None = None
 
 
 ALL = LetterFilter()

@@ -59,6 +59,17 @@ SHOWN = text("""
     WHERE plan.id = :plan
 """)
 
+DETAILS = (
+    "name",
+    "description",
+    "plan_type",
+    "hours_included",
+    "price_eur",
+    "validity_days",
+    "price_per_hour",
+)
+"""What a buyer is told of a plan."""
+
 VersionStatus = Literal["current", "scheduled", "over"]
 
 
@@ -149,9 +160,12 @@ async def find_shown(connection: AsyncConnection, plan_id: int, at: datetime | N
 
 
 def written_plan(plan: PlanView) -> dict[str, Any]:
-    """As staff are shown it."""
+    """As staff are shown it, with what would be bought now, or, before any version counts, what the newest says."""
+    told = plan.current or plan.newest
+    facts = {} if told is None else _written_version(told)
     return {
         "id": plan.id,
+        **{name: facts.get(name) for name in DETAILS},
         "code": plan.code,
         "is_active": plan.is_active,
         "is_featured": plan.is_featured,

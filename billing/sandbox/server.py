@@ -27,6 +27,7 @@ def serve(options: Options) -> None:
         lifespan="on",
         access_log=False,
         log_config=None,
+        workers=1,  # whatever WEB_CONCURRENCY says to the door: its state is one
         log_level="warning",
         server_header=False,
         proxy_headers=False,

@@ -1,7 +1,6 @@
 """Accepting what is asked of plans: what can never be is refused at once, and nothing of it is kept."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 
 from sqlalchemy import text
@@ -11,7 +10,7 @@ from billing.errors import NotFoundError
 from billing.plans.terms import Terms, check, check_begin
 from billing.staff.accept import AcceptedAct, ActRequest, accept_act
 from billing.staff.plan_wishes import CreatePlan, EditPlan, SetPlans
-from billing.staff.plans import PlanUnchangedError, new_terms
+from billing.staff.plans import new_terms
 from billing.states import PlanType
 
 NOW = text("SELECT clock_timestamp()")
@@ -64,14 +63,13 @@ async def _check_begin(connection: AsyncConnection, effective_from: datetime | N
 
 
 async def _check_edit(connection: AsyncConnection, wish: EditPlan) -> None:
-    """Against the terms that its author has seen; for others the worker will say what changed."""
+    """Against the terms that its author has seen, or those of now; for others the worker will say what changed."""
     row = (await connection.execute(PRESENT, {"plan": wish.plan_id, "at": wish.effective_from})).mappings().first()
     if row is None:
         raise NotFoundError(f"there is no {wish.target}")
-    if row["newest"] == wish.expected_version:
+    if wish.expected_version in (None, row["newest"]):
         facts = {name: row[name] for name in Terms.__slots__}
-        with suppress(PlanUnchangedError):  # the worker says so, for the record
-            new_terms(wish, Terms(**{**facts, "plan_type": PlanType(facts["plan_type"])}))
+        new_terms(wish, Terms(**{**facts, "plan_type": PlanType(facts["plan_type"])}))
 
 
 async def _check_known(connection: AsyncConnection, plan_ids: Sequence[int]) -> None:

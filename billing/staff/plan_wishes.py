@@ -18,6 +18,11 @@ LAST_PLACE = 10_000
 LARGEST_ID = 2**31 - 1
 
 
+def _is_unsaid(value: object) -> bool:
+    """It is left out of the row, and of what an Idempotency-Key stands for, as if there were no such field."""
+    return value is None
+
+
 def _each_once(ids: tuple[int, ...]) -> tuple[int, ...]:
     """In the order in which they were written."""
     return tuple(dict.fromkeys(ids))
@@ -67,12 +72,13 @@ class CreatePlan(Wish):
 class EditPlan(Wish):
     """Other terms from `effective_from` on, or from now on: what is None stays as it is.
 
-    `expected_version` is the newest one that its author has seen. Of `validity_days` and `rollover_minutes` 0 is none.
+    `expected_version` is the newest one that its author has seen; None: whichever is the newest by then. Of
+    `validity_days` and `rollover_minutes` 0 is none. How the plan is shown is of no version, and counts at once.
     """
 
     action: ClassVar[StaffAction] = StaffAction.EDIT_PLAN
     plan_id: PlanNumber
-    expected_version: int
+    expected_version: int | None = None
     name: Words | None = None
     description: Words | None = None
     plan_type: PlanType | None = None
@@ -82,10 +88,17 @@ class EditPlan(Wish):
     validity_days: int | None = None
     rollover_minutes: int | None = None
     effective_from: datetime | None = None
+    is_active: bool | None = Field(default=None, exclude_if=_is_unsaid)
+    is_featured: bool | None = Field(default=None, exclude_if=_is_unsaid)
+    display_order: Place | None = Field(default=None, exclude_if=_is_unsaid)
 
     @property
     def target(self) -> str:
         return f"plan:{self.plan_id}"
+
+    @property
+    def is_shown_otherwise(self) -> bool:
+        return (self.is_active, self.is_featured, self.display_order) != (None, None, None)
 
     def edited(self, terms: Terms) -> Terms:
         """These terms with what is to be otherwise."""
@@ -104,7 +117,8 @@ class EditPlan(Wish):
 class SetPlans(Wish):
     """Whether plans are on sale, and how they are shown: all of them, or none. What is None stays as it is.
 
-    The first of them gets the place `display_order`, each further one the next place.
+    The first of them gets the place `display_order`, each further one the next place. `expected_version` is the newest
+    one that their author has seen of each; None: whichever it is.
     """
 
     action: ClassVar[StaffAction] = StaffAction.SET_PLANS
@@ -112,6 +126,7 @@ class SetPlans(Wish):
     is_active: bool | None = None
     is_featured: bool | None = None
     display_order: Place | None = None
+    expected_version: int | None = Field(default=None, exclude_if=_is_unsaid)
 
     @property
     def target(self) -> str:

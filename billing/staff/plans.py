@@ -1,6 +1,7 @@
 """Plans as people of the business want them: made, edited by new versions, archived, featured, ordered."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, cast
 
 from sqlmodel import Session, col, func, select
@@ -25,7 +26,7 @@ from billing.staff.plan_wishes import LAST_PLACE, CreatePlan, EditPlan, SetPlans
 
 
 class PlanUnchangedError(RefusedError):
-    """At that instant the plan says all of this already."""
+    """At that instant the plan says all of this already, and is shown so."""
 
     error_type = "plan_unchanged"
 
@@ -59,33 +60,56 @@ def edit_plan(session: Session, act: StaffAct, context: Context) -> Effect:
     """
     wish = EditPlan.model_validate(act.parameters)
     lock_plans(session)
-    versions = versions_of(session, wish.plan_id)
-    if not versions:
-        raise NotFoundError(f"there is no {wish.target}")
-    check_version(versions, wish.expected_version)
+    versions = _versions(session, wish.plan_id, wish.expected_version)
     begin = begins_at(wish.effective_from, database_now(session))
     present = effective_at(versions, begin)
-    made = add_version(session, wish.plan_id, versions[-1].version + 1, new_terms(wish, terms_of(present)), begin)
+    terms = new_terms(wish, terms_of(present))
+    (plan,) = _plans(session, [wish.plan_id])
+    was_shown = _shown(plan)
+    _set(plan, wish)
+    if (terms, _shown(plan)) == (terms_of(present), was_shown):
+        raise PlanUnchangedError("nothing of the plan would change")
+    made = _next_version(session, versions, present, terms, begin)
+    session.flush()
     check_names(session, [wish.plan_id])
-    return Effect({"plan_id": wish.plan_id, **_said(present)}, {"plan_id": wish.plan_id, **_said(made)})
+    return Effect(_edited(wish, present, was_shown), _edited(wish, made, _shown(plan)))
+
+
+def _next_version(
+    session: Session,
+    versions: Sequence[PricingPlanVersion],
+    present: PricingPlanVersion,
+    terms: Terms,
+    begin: datetime,
+) -> PricingPlanVersion:
+    """The present one where it says these terms already, and the plan is only shown otherwise."""
+    if terms == terms_of(present):
+        return present
+    return add_version(session, present.plan_id, versions[-1].version + 1, terms, begin)
+
+
+def _edited(wish: EditPlan, version: PricingPlanVersion, shown: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How it is shown is told where the edit is about that, too."""
+    return {"plan_id": wish.plan_id, **_said(version), **(shown if wish.is_shown_otherwise else {})}
 
 
 def new_terms(wish: EditPlan, present: Terms) -> Terms:
-    """Raises PlanTermsError for what cannot be, PlanUnchangedError where nothing would be otherwise."""
+    """Raises PlanTermsError for what cannot be."""
     if wish.plan_type not in (None, present.plan_type):
         raise PlanTermsError({"plan_type": [f"stays {present.plan_type}: another type is another plan"]})
     terms = wish.edited(present)
     check(terms)
-    if terms == present:
-        raise PlanUnchangedError("nothing of the plan would change")
     return terms
 
 
 def set_plans(session: Session, act: StaffAct, context: Context) -> Effect:
-    """Raises NotFoundError or PlanTermsError; then none of them is set."""
+    """Raises NotFoundError, PlanChangedError or PlanTermsError; then none of them is set."""
     wish = SetPlans.model_validate(act.parameters)
     lock_plans(session)
     plans = _plans(session, wish.plan_ids)
+    if wish.expected_version is not None:
+        for plan_id in wish.plan_ids:
+            _versions(session, plan_id, wish.expected_version)
     before = [{"plan_id": _id(plan), **_shown(plan)} for plan in plans]
     for number, plan in enumerate(plans):
         _set(plan, wish, number)
@@ -96,13 +120,26 @@ def set_plans(session: Session, act: StaffAct, context: Context) -> Effect:
     return Effect({"plans": before}, {"plans": after})
 
 
-def _set(plan: PricingPlan, wish: SetPlans, number: int) -> None:
+def _set(plan: PricingPlan, wish: EditPlan | SetPlans, number: int = 0) -> None:
     if wish.is_active is not None:
         plan.is_active = wish.is_active
     if wish.is_featured is not None:
         plan.is_featured = wish.is_featured
     if wish.display_order is not None:
         plan.display_order = _place(wish.display_order + number)
+
+
+def _versions(session: Session, plan_id: int, expected: int | None) -> Sequence[PricingPlanVersion]:
+    """From the first to the newest.
+
+    Raises NotFoundError where there is none, PlanChangedError where another one than the expected is the newest.
+    """
+    versions = versions_of(session, plan_id)
+    if not versions:
+        raise NotFoundError(f"there is no plan:{plan_id}")
+    if expected is not None:
+        check_version(versions, expected)
+    return versions
 
 
 def _plans(session: Session, plan_ids: Sequence[int]) -> Sequence[PricingPlan]:

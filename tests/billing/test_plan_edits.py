@@ -74,7 +74,7 @@ def refused(room: StaffRoom, wish: Wish) -> tuple[str | None, str]:
     return act.error_type, act.error_message or ""
 
 
-def edit(plan_id: int = STANDARD, expected_version: int = 1, **facts: Any) -> EditPlan:
+def edit(plan_id: int = STANDARD, expected_version: int | None = 1, **facts: Any) -> EditPlan:
     return EditPlan(plan_id=plan_id, expected_version=expected_version, **facts)
 
 
@@ -365,6 +365,19 @@ def test_twenty_who_try_until_they_have_seen_the_newest_make_twenty_versions(roo
     assert [version.terms.minutes for version in versions] == list(range(600, 600 + EDITORS + 1))
 
 
+def test_of_twenty_who_name_no_version_none_is_lost(room: StaffRoom) -> None:
+    """Each edit is of the plan as the one before it left it, however many come at once."""
+    wishes = [edit(expected_version=None, price_cents=20_000 + number) for number in range(EDITORS - 1)]
+    acts = at_once(room, [*wishes, edit(expected_version=None, description="Ten hours.")])
+    assert {act.state for act in acts} == {ActState.DONE}
+    versions = plan(room).versions
+    assert [version.version for version in versions] == list(range(1, EDITORS + 2))
+    said = [version.terms.description == "Ten hours." for version in versions]
+    assert said == sorted(said)
+    changed = [(one.terms.price_cents, one.terms.description) for one in versions]
+    assert len(set(changed)) == EDITORS + 1
+
+
 def test_of_twenty_plans_that_are_made_at_once_with_one_name_one_is_there(room: StaffRoom) -> None:
     """None of them sees the others' rows; the lock lets one after the other look."""
     acts = at_once(room, [CreatePlan(**SUMMER) for _ in range(EDITORS)])
@@ -475,6 +488,61 @@ def test_plans_are_featured_and_ordered(room: StaffRoom) -> None:
     assert (plan(room, 7).display_order, plan(room, 1).display_order) == (100, 101)
     assert plan(room, 1).is_featured
     assert plan(room, 1).is_active
+
+
+def test_an_edit_shows_the_plan_otherwise_in_the_same_act(room: StaffRoom) -> None:
+    """With what was there of both; the flags count at once, whenever the terms do."""
+    begin = database_now(room) + DAY
+    act = ask(room, edit(price_cents=15_000, effective_from=begin, is_active=False, display_order=9))
+    assert (act.state, act.action) == (ActState.DONE, StaffAction.EDIT_PLAN)
+    assert act.before is not None
+    assert act.after is not None
+    assert {name for name in act.after if act.before[name] != act.after[name]} == {
+        "version",
+        "price_eur",
+        "effective_from",
+        "is_active",
+        "display_order",
+    }
+    found = plan(room)
+    assert (found.is_active, found.is_featured, found.display_order) == (False, True, 9)
+    assert [version.status for version in found.versions] == ["current", "scheduled"]
+
+
+def test_an_edit_of_what_is_shown_alone_makes_no_version(room: StaffRoom) -> None:
+    """Whoever sends the whole plan back with one flag changed has changed that flag."""
+    after = done(room, edit(name="Standard Package", price_cents=14_000, is_featured=False))
+    assert (after["version"], after["is_featured"], len(plan(room).versions)) == (1, False, 1)
+    assert refused(room, edit(price_cents=14_000, is_featured=False))[0] == "plan_unchanged"
+
+
+def test_an_edit_that_is_refused_leaves_how_the_plan_is_shown(room: StaffRoom) -> None:
+    done(room, edit(price_cents=15_000))
+    assert refused(room, edit(price_cents=1, is_active=False))[0] == "plan_changed"
+    assert refused(room, edit(expected_version=2, name="Basic Package", is_featured=False))[0] == "validation_error"
+    assert (plan(room).is_active, plan(room).is_featured) == (True, True)
+
+
+def test_plans_are_set_as_they_were_seen_or_not_at_all(room: StaffRoom) -> None:
+    done(room, edit(price_cents=15_000))
+    stale = SetPlans(plan_ids=(STANDARD,), is_active=False, expected_version=1)
+    assert refused(room, stale) == (
+        "plan_changed",
+        "since version 1 there is version 2 (price_eur 140.00 → 150.00)",
+    )
+    assert plan(room).is_active
+    done(room, stale.model_copy(update={"expected_version": 2}))
+    assert not plan(room).is_active
+
+
+def test_what_is_not_said_of_a_wish_is_not_in_its_row(room: StaffRoom) -> None:
+    """An act of the release before is found again by its key, for it stands for the same words."""
+    assert edit(price_cents=1).model_dump(mode="json").keys().isdisjoint({"is_active", "is_featured", "display_order"})
+    assert "expected_version" not in SetPlans(plan_ids=(STANDARD,), is_active=False).model_dump(mode="json")
+    assert edit(is_active=False, display_order=0).model_dump(mode="json").items() >= {
+        ("is_active", False),
+        ("display_order", 0),
+    }
 
 
 def test_a_place_beyond_the_last_is_refused_for_all(room: StaffRoom) -> None:

@@ -184,6 +184,20 @@ def test_one_is_parked_and_discarded(billing: Billing, yard: Graveyard) -> None:
     assert billing("deadletters", "list", "--state", "dead").out == "nothing gave up\n"
 
 
+def test_what_is_done_with_is_listed_only_where_it_is_asked_for(billing: Billing, yard: Graveyard) -> None:
+    """Who looks for work is not shown what nobody has to do any more; what is put aside still wants somebody."""
+    dead_events(yard, 3)
+    billing("deadletters", "park", "webhook_event:2", *WHY)
+    billing("deadletters", "discard", "webhook_event:3", *WHY)
+
+    def listed(*words: str) -> set[str]:
+        return {one["id"] for one in billing("deadletters", "list", *words, "--json").json}
+
+    assert listed() == listed("--kind", "webhook_event") == {"webhook_event:1", "webhook_event:2"}
+    assert listed("--state", "discarded") == {"webhook_event:3"}
+    assert billing("deadletters", "show", "webhook_event:3", "--json").json["state"] == "discarded"
+
+
 # --- events ---
 
 

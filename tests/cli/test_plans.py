@@ -91,6 +91,20 @@ def test_a_refusal_is_one_line(billing: Billing, begin: Begin) -> None:
     assert billing("plans", "create", *SUMMER[2:], "--name", "Basic Package").complaint.startswith("name: plan 1 is")
 
 
+def test_programs_are_told_which_default_plans_came(billing: Billing, begin: Begin) -> None:
+    """Those that were there are left as they are, and counted."""
+    nothing = billing("plans", "load-defaults", "--json").json
+    assert (nothing["added"], nothing["left"]) == (0, 7)
+    with begin() as session:
+        session.execute(text("DELETE FROM pricing_plan_version WHERE plan_id = 3"))
+        session.execute(text("DELETE FROM pricing_plan WHERE id = 3"))
+    told = billing("plans", "load-defaults", "--force", "--json").json
+    assert (told["added"], told["left"], len(told["plans"])) == (1, 6, 7)
+    assert [one for one in told["plans"] if one["is_new"]] == [{"id": 8, "code": "premium", "is_new": True}]
+    assert {"id": 2, "code": "standard", "is_new": False} in told["plans"]
+    assert billing("plans", "load-defaults").out == "0 plans added\n"
+
+
 def test_no_plans_says_what_to_do(billing: Billing, begin: Begin) -> None:
     with begin() as session:
         session.execute(text("DELETE FROM pricing_plan_version"))

@@ -21,6 +21,13 @@ def test_warnings_are_turned_off_and_on(billing: Billing, begin: Begin, now: dat
     assert billing("students", "warnings", who, "--on").out == "warnings are on\n"
 
 
+def test_programs_are_told_what_is_wished(billing: Billing, begin: Begin, now: datetime) -> None:
+    add_student(begin, at=now)
+    assert billing("students", "warnings", "1", "--json").json == {"warnings": True}
+    assert billing("students", "warnings", "1", "--off", "--json").json == {"warnings": False}
+    assert billing("students", "warnings", "eve", "--json").status == 1
+
+
 def test_nobody_is_told_apart_from_somebody(billing: Billing) -> None:
     """A typing error must not look like a wish that was noted."""
     for words in ((), ("--off",)):

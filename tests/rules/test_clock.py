@@ -37,6 +37,7 @@ EDGES = {
     "billing/local/": {SECRETS, EPOCH, CHANCE},  # ports and passwords of this machine
     "billing/sandbox/": {UTC_NOW, NOW, EPOCH, CHANCE, SECRETS, UUID},  # a world of its own
     "web/": {UTC_NOW},
+    "web/auth.py": {MACHINE_NOW},  # whether a token has expired: by the real time, as whoever made it counts
     "web/admin/": {MACHINE_NOW},  # how long a sign-in lasts: as its token does, by the real time
     "workers/runtime.py": {UTC_NOW},
     "workers/task.py": {MACHINE_NOW},  # which tick of beat it is

@@ -74,6 +74,7 @@ FORGED: dict[str, Callable[[], str]] = {
         [*sign().split(".")[:1], segment({**CLAIMS, "sub": "admin"}), sign().split(".")[2]]
     ),
     "expired": lambda: sign(exp=int(time.time()) - 60),
+    "expired just now": lambda: sign(exp=int(time.time()) - 1),
     "no expiry": lambda: sign(exp=None),
     "expiry in words": lambda: sign(exp="tomorrow"),
     "not yet": lambda: sign(nbf=int(time.time()) + 600),

@@ -37,7 +37,19 @@ SUMMER: dict[str, Any] = {
     "validity_days": 60,
     "reason": REASON,
 }
+DETAILS = {
+    "id",
+    "name",
+    "description",
+    "plan_type",
+    "hours_included",
+    "price_eur",
+    "validity_days",
+    "price_per_hour",
+}
+BETTER = {"name": "Better Package", "price_eur": "150.00", "price_per_hour": "15.00"}
 EDIT: dict[str, Any] = {"expected_version": 1, "price_eur": "150.00", "reason": REASON}
+HIDDEN: dict[str, Any] = {"is_active": False, "reason": REASON}
 SET: dict[str, Any] = {"plan_ids": [3, 4], "is_active": False, "reason": REASON}
 
 Send = Callable[..., Response]
@@ -136,6 +148,22 @@ def test_what_is_not_on_sale_is_listed_too(get: Get, room: StaffRoom) -> None:
     assert ([plan["id"] for plan in second["results"]], second["next"]) == ([6, 7], None)
 
 
+def test_a_plan_says_at_its_top_what_its_buyers_are_told(get: Get, waited: Send, client: TestClient) -> None:
+    """In the words of the list of plans: who wants the price need not know of versions."""
+    details = {name: value for name, value in client.get(PRICES).json()[1].items() if name in DETAILS}
+    assert len(details) == len(DETAILS)
+    assert get(STANDARD).items() >= details.items()
+    assert get(PLANS)["results"][1].items() >= details.items()
+    sooner = waited("PATCH", STANDARD, {**EDIT, "name": "Better Package"}).json()
+    assert sooner.items() >= {**details, **BETTER}.items()
+    later = (datetime.now(UTC) + timedelta(days=10)).isoformat()
+    scheduled = waited("PATCH", STANDARD, {"price_eur": "160.00", "effective_from": later, "reason": REASON}).json()
+    assert scheduled.items() >= {**details, **BETTER}.items()
+    assert scheduled["versions"][-1]["price_eur"] == "160.00"
+    made = waited("POST", PLANS, {**SUMMER, "effective_from": later}).json()
+    assert (made["current_version"], made["name"], made["price_eur"]) == (None, "Summer Package", "112.00")
+
+
 @pytest.mark.parametrize("number", ["8", "0", "x", "-1", "9" * 30, "2147483648"])
 @pytest.mark.parametrize("path", ["{}/", "{}/preview/"])
 def test_a_plan_that_is_not_there_is_404(client: TestClient, tokens: Tokens, path: str, number: str) -> None:
@@ -174,7 +202,8 @@ def test_nobody_reads_or_edits_the_address_of_many(client: TestClient, tokens: T
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body"), [("POST", PLANS, SUMMER), ("PATCH", STANDARD, EDIT), ("POST", BULK, SET)]
+    ("method", "path", "body"),
+    [("POST", PLANS, SUMMER), ("PATCH", STANDARD, EDIT), ("PATCH", STANDARD, HIDDEN), ("POST", BULK, SET)],
 )
 def test_a_wish_is_a_row_and_a_202(send: Send, room: StaffRoom, method: str, path: str, body: dict[str, Any]) -> None:
     answer = send(method, path, body)
@@ -222,6 +251,71 @@ def test_a_stale_page_is_told_what_changed(waited: Send) -> None:
     answer = waited("PATCH", STANDARD, {**EDIT, "name": "Better Package"})
     assert (answer.status_code, answer.json()["error_type"]) == (409, "plan_changed")
     assert answer.json()["message"] == "since version 1 there is version 2 (price_eur 140.00 → 150.00)"
+
+
+def test_an_edit_that_names_no_version_is_of_the_newest(waited: Send) -> None:
+    """Who changes one fact need not read the plan first; the facts that others changed stay."""
+    waited("PATCH", STANDARD, EDIT)
+    answer = waited("PATCH", STANDARD, {"name": "Better Package", "reason": REASON})
+    assert (answer.status_code, answer.json()["newest_version"]) == (200, 3)
+    assert answer.json().items() >= BETTER.items()
+    unsaid = waited("PATCH", STANDARD, {"expected_version": None, "price_eur": "140.00", "reason": REASON})
+    assert (unsaid.status_code, unsaid.json()["newest_version"]) == (200, 4)
+
+
+def test_a_plan_is_taken_off_sale_and_shown_otherwise_without_a_new_version(
+    waited: Send, client: TestClient, begin: Begin
+) -> None:
+    """By its own address, with the effect and the record of setting many."""
+    answer = waited("PATCH", STANDARD, {**HIDDEN, "is_featured": False, "display_order": 9})
+    plan = answer.json()
+    assert (answer.status_code, plan["is_active"], plan["is_featured"], plan["display_order"]) == (200, False, False, 9)
+    assert (plan["newest_version"], len(plan["versions"])) == (1, 1)
+    assert 2 not in [one["id"] for one in client.get(PRICES).json()]
+    with begin() as session:
+        (act,) = session.exec(select(StaffAct)).all()
+    assert (act.action, act.target, act.reason) == ("set_plans", "plan:2", REASON)
+    assert (act.before, act.after) == (
+        {"plans": [{"plan_id": 2, "is_active": True, "is_featured": True, "display_order": 2}]},
+        {"plans": [{"plan_id": 2, "is_active": False, "is_featured": False, "display_order": 9}]},
+    )
+    back = waited("PATCH", STANDARD, {"is_active": True, "reason": REASON}).json()
+    assert (back["is_active"], back["is_featured"], back["display_order"]) == (True, False, 9)
+
+
+def test_a_stale_page_does_not_take_a_plan_off_sale(waited: Send, get: Get) -> None:
+    waited("PATCH", STANDARD, EDIT)
+    answer = waited("PATCH", STANDARD, {**HIDDEN, "expected_version": 1})
+    assert (answer.status_code, answer.json()["error_type"]) == (409, "plan_changed")
+    assert get(STANDARD)["is_active"]
+    assert waited("PATCH", STANDARD, {**HIDDEN, "expected_version": 2}).json()["is_active"] is False
+
+
+def test_what_a_plan_says_and_how_it_is_shown_change_together(waited: Send, begin: Begin) -> None:
+    """One act: the new version and the flags are there, or neither is."""
+    answer = waited("PATCH", STANDARD, {**EDIT, **HIDDEN})
+    plan = answer.json()
+    assert (answer.status_code, plan["newest_version"], plan["price_eur"], plan["is_active"]) == (
+        200,
+        2,
+        "150.00",
+        False,
+    )
+    taken = waited("PATCH", STANDARD, {"name": "Basic Package", "is_active": True, "reason": REASON})
+    assert (taken.status_code, list(taken.json()["field_errors"])) == (400, ["name"])
+    with begin() as session:
+        acts = session.exec(select(StaffAct).order_by(col(StaffAct.requested_at))).all()
+    assert [(act.action, act.state) for act in acts] == [("edit_plan", "done"), ("edit_plan", "refused")]
+
+
+def test_an_instant_that_nothing_would_wait_for_is_refused(send: Send) -> None:
+    """Nobody is to believe that the plan stays on sale until then."""
+    begin = (datetime.now(UTC) + timedelta(days=10)).isoformat()
+    answer = send("PATCH", STANDARD, {**HIDDEN, "effective_from": begin})
+    assert answer.status_code == 400
+    assert answer.json()["field_errors"] == {
+        "effective_from": ["is of what a plan says; is_active would count at once"]
+    }
 
 
 def test_a_name_that_is_taken_is_the_fault_of_a_field(waited: Send) -> None:
@@ -292,18 +386,21 @@ BAD: list[tuple[str, str, dict[str, Any], dict[str, Any], list[str]]] = [
         {"name": "x" * 101, "price_eur": 0, "validity_days": 0},
         ["name", "price_eur", "validity_days"],
     ),
-    *(("PATCH", STANDARD, EDIT, {"expected_version": number}, ["expected_version"]) for number in (None, "1", 1.5)),
+    *(("PATCH", STANDARD, EDIT, {"expected_version": number}, ["expected_version"]) for number in (True, "1", 1.5)),
     ("PATCH", STANDARD, EDIT, {"plan_type": "subscription"}, ["plan_type"]),
     ("PATCH", STANDARD, EDIT, {"validity_days": None}, ["validity_days"]),
     ("PATCH", STANDARD, EDIT, {"price_eur": 0}, ["price_eur"]),
+    ("PATCH", STANDARD, {"reason": REASON}, {"price_eur": 0}, ["price_eur"]),
     ("PATCH", STANDARD, EDIT, {"effective_from": "2001-01-01T00:00:00Z"}, ["effective_from"]),
-    *(("PATCH", STANDARD, EDIT, {name: 1}, [name]) for name in ("is_active", "is_featured", "display_order")),
+    *(("PATCH", STANDARD, EDIT, {name: "1"}, [name]) for name in ("is_active", "is_featured", "display_order")),
+    ("PATCH", STANDARD, HIDDEN, {"display_order": 10_001}, ["display_order"]),
+    ("PATCH", STANDARD, HIDDEN, {"effective_from": "2099-01-01T00:00:00Z"}, ["effective_from"]),
     *(("POST", BULK, SET, {"plan_ids": ids}, ["plan_ids"]) for ids in (None, [], "3", ["3"], [True], [3] * 101)),
     ("POST", BULK, SET, {"is_active": None}, ["is_active"]),
     ("POST", BULK, SET, {"display_order": -1}, ["display_order"]),
     *(
         (*of, {"reason": reason}, ["reason"])
-        for of in (("POST", PLANS, SUMMER), ("PATCH", STANDARD, EDIT), ("POST", BULK, SET))
+        for of in (("POST", PLANS, SUMMER), ("PATCH", STANDARD, EDIT), ("PATCH", STANDARD, HIDDEN), ("POST", BULK, SET))
         for reason in (None, " ", "x" * 501)
     ),
 ]
@@ -324,7 +421,12 @@ def test_a_field_that_cannot_be_is_named(
 
 @pytest.mark.parametrize(
     ("method", "path", "body"),
-    [("PATCH", f"{PLANS}8/", EDIT), ("PATCH", f"{PLANS}x/", EDIT), ("POST", BULK, {**SET, "plan_ids": [3, 2**40]})],
+    [
+        ("PATCH", f"{PLANS}8/", EDIT),
+        ("PATCH", f"{PLANS}8/", HIDDEN),
+        ("PATCH", f"{PLANS}x/", EDIT),
+        ("POST", BULK, {**SET, "plan_ids": [3, 2**40]}),
+    ],
 )
 def test_what_is_not_there_is_not_changed(send: Send, method: str, path: str, body: dict[str, Any]) -> None:
     answer = send(method, path, body)

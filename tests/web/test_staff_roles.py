@@ -23,6 +23,8 @@ RULES = {
     ("GET", "admin/packages-expiring-soon/"): STAFF,
     ("GET", "admin/payments/audit-log/"): STAFF,
     ("GET", "admin/payments/audit-log/{act_id}/"): STAFF | SERVICE,
+    ("GET", "admin/payments/metrics/"): STAFF,
+    ("GET", "admin/payments/transactions/"): STAFF,
     ("POST", "admin/payments/refunds/"): ADMIN,
     ("GET", "admin/payments/refunds/"): STAFF,
     ("GET", "admin/payments/refunds/quote/"): STAFF,

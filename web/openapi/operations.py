@@ -24,6 +24,7 @@ from web.openapi.parameters import told
 from web.openapi.receipts import RECEIPTS
 from web.openapi.staff import STAFF
 from web.openapi.staff_money import STAFF_MONEY
+from web.openapi.staff_payments import STAFF_PAYMENTS
 from web.openapi.staff_plans import STAFF_PLANS
 from web.openapi.staff_system import STAFF_SYSTEM
 from web.openapi.staff_webhooks import STAFF_WEBHOOKS
@@ -278,6 +279,7 @@ OPERATIONS: Operations = {
     **HOURS,
     **STAFF,
     **STAFF_MONEY,
+    **STAFF_PAYMENTS,
     **STAFF_PLANS,
     **STAFF_WEBHOOKS,
     **STAFF_SYSTEM,

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from web.openapi import staff_answers as shapes
 from web.openapi.staff_money_examples import STAFF_MONEY_EXAMPLES
+from web.openapi.staff_payments_examples import STAFF_PAYMENTS_EXAMPLES
 from web.openapi.staff_plans_examples import STAFF_PLANS_EXAMPLES
 from web.openapi.staff_system_examples import STAFF_SYSTEM_EXAMPLES
 from web.openapi.staff_webhooks_examples import STAFF_WEBHOOKS_EXAMPLES
@@ -86,6 +87,7 @@ STAFF_EXAMPLES: Mapping[type[BaseModel], Mapping[str, Any]] = {
     shapes.StaffActRow: ACT,
     shapes.StaffActPage: _page(ACT),
     **STAFF_MONEY_EXAMPLES,
+    **STAFF_PAYMENTS_EXAMPLES,
     **STAFF_PLANS_EXAMPLES,
     **STAFF_WEBHOOKS_EXAMPLES,
     **STAFF_SYSTEM_EXAMPLES,

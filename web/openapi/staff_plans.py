@@ -69,11 +69,13 @@ STAFF_PLANS: Operations = {
     ),
     ("PATCH", f"{PLANS}{{plan_id}}/"): Operation(
         "editPlan",
-        "Change what a plan says",
+        "Change what a plan says, and how it is shown",
         "By a new version, now or from `effective_from` on. Who has bought keeps what he bought, a subscription its "
         "price until its owner changes the plan, and who was shown the old price is told so when he buys. What is "
-        "absent stays as it would have been at that instant. Where there is a newer version than the expected one, "
-        "nothing is done, and the message says what changed.",
+        "absent stays as it would have been at that instant. Where there is a newer version than the expected one, if "
+        "one is named, nothing is done, and the message says what changed. "
+        "`is_active`, `is_featured` and `display_order` are of no version. They count at once, also beside an "
+        "`effective_from`; alone they make no new version, and the act is `set_plans`, as for many plans.",
         {200: Answer(IN_TIME, shapes.StaffPlan, DONE), 202: ACCEPTED},
         (*ASKED, "not_found", "plan_changed", "plan_unchanged"),
         "staff",

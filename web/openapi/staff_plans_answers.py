@@ -31,13 +31,22 @@ class PlanVersion(Shape):
 
 
 class StaffPlanRow(Shape):
+    """What it says as its buyers are told: by its current version, or, where that is still to come, by the newest."""
+
     id: int
+    name: str | None = Field(description="Null, like all that versions say, where the plan has none.")
+    description: str | None
+    plan_type: PlanType | None
+    hours_included: Hours | None
+    price_eur: Euros | None
+    validity_days: int | None
+    price_per_hour: Euros | None
     code: str
     is_active: bool
     is_featured: bool
     display_order: int
     created_at: Instant
-    newest_version: int | None = Field(description="What an edit names as its `expected_version`.")
+    newest_version: int | None = Field(description="What an edit may name as its `expected_version`.")
     current_version: int | None = Field(description="Null where the first one is still to come.")
     versions: list[PlanVersion] = Field(description="From the first to the newest.")
 

@@ -36,6 +36,13 @@ NEXT = {
 }
 PLAN = {
     "id": 2,
+    "name": "Standard Package",
+    "description": "Ten hours of tutoring.",
+    "plan_type": "package",
+    "hours_included": "10.00",
+    "price_eur": "140.00",
+    "validity_days": 45,
+    "price_per_hour": "14.00",
     "code": "standard",
     "is_active": True,
     "is_featured": True,
@@ -71,7 +78,6 @@ STAFF_PLANS_EXAMPLES: Mapping[type[BaseModel], Mapping[str, Any]] = {
         "reason": "The summer offer.",
     },
     PlanEditBody: {
-        "expected_version": 1,
         "price_eur": "150.00",
         "effective_from": "2026-09-01T00:00:00Z",
         "reason": REASON,

@@ -15,6 +15,7 @@ from billing.plans.terms import (
 )
 from billing.staff.plan_wishes import LARGEST_ID, LAST_PLACE, MOST_PLANS, CreatePlan, EditPlan, SetPlans
 from billing.states import PlanType
+from web.errors import invalid
 from web.hour_schemas import AS_HOURS, AS_INSTANT, Instant
 from web.schemas import AMOUNT, Body
 from web.staff.bodies import Flag, Reason
@@ -108,6 +109,12 @@ AS_BEGIN = {
     "description": "From when on it counts, within two years; absent: at once. By the real time, also in a sandbox "
     "whose clock was moved.",
 }
+AS_VERSION = {
+    "type": ["integer", "null"],
+    "minimum": 1,
+    "description": "The newest version that the caller has seen: where there is a newer one, nothing is done. Absent: "
+    "whichever is the newest by then.",
+}
 AS_PLACE = {"type": "integer", "minimum": 0, "maximum": LAST_PLACE}
 AS_PLANS = {
     "type": "array",
@@ -128,8 +135,15 @@ Days = Annotated[int, BeforeValidator(_whole)]
 Minutes = Annotated[int, BeforeValidator(_whole)]
 Begin = Annotated[Instant, WithJsonSchema(AS_BEGIN)]
 Place = Annotated[int, BeforeValidator(_place), WithJsonSchema(AS_PLACE)]
-Version = Annotated[int, BeforeValidator(_whole), WithJsonSchema({"type": "integer", "minimum": 1})]
+Version = Annotated[int, BeforeValidator(_whole)]
 Plans = Annotated[tuple[int, ...], BeforeValidator(_plan_ids), WithJsonSchema(AS_PLANS)]
+
+
+SHOWN = ("is_active", "is_featured", "display_order")
+"""Facts of a plan that are of no version."""
+
+NULLABLE = ("validity_days", "rollover_minutes")
+TERMS = ("name", "description", "plan_type", "hours_included", "price_eur", "currency", *NULLABLE)
 
 
 class PlanBody(Body):
@@ -156,10 +170,12 @@ class PlanBody(Body):
 
 
 class PlanEditBody(Body):
-    """What is to be otherwise, from `effective_from` on; what is absent stays as it is."""
+    """What is to be otherwise, from `effective_from` on; what is absent stays as it is.
 
-    expected_version: Version
-    """The newest version that the caller has seen: where there is a newer one, nothing is done."""
+    `is_active`, `is_featured` and `display_order` are of no version: they count at once.
+    """
+
+    expected_version: Annotated[Version | None, WithJsonSchema(AS_VERSION)] = None
     name: Name | None = None
     description: Description | None = None
     plan_type: Kind | None = None
@@ -169,13 +185,29 @@ class PlanEditBody(Body):
     validity_days: Annotated[Days | None, WithJsonSchema(AS_VALIDITY)] = None
     rollover_minutes: Annotated[Minutes | None, WithJsonSchema(AS_ROLLOVER)] = None
     effective_from: Begin | None = None
+    is_active: Flag | None = None
+    is_featured: Flag | None = None
+    display_order: Place | None = None
     reason: Reason
 
-    def wish(self, plan_id: int) -> EditPlan:
-        """A null where null means something is 0, for "as it is" is the other thing that nothing can mean."""
+    def wish(self, plan_id: int) -> EditPlan | SetPlans:
+        """Where the plan is only shown otherwise, it is set as with others: no new version is made.
+
+        A null where null means something is 0, for "as it is" is the other thing that nothing can mean.
+        Raises HttpError 400 for an instant that nothing would wait for.
+        """
         given: dict[str, Any] = self.model_dump(exclude={"hours_included", "price_eur", "reason"})
-        none = {name: 0 for name in ("validity_days", "rollover_minutes") if self._is_null(name)}
+        shown = {name: given[name] for name in SHOWN if given[name] is not None}
+        if shown and not self._says_terms:
+            if self.effective_from is not None:
+                raise invalid("effective_from", f"is of what a plan says; {', '.join(shown)} would count at once")
+            return SetPlans(plan_ids=(plan_id,), expected_version=self.expected_version, **shown)
+        none = {name: 0 for name in NULLABLE if self._is_null(name)}
         return EditPlan(plan_id=plan_id, minutes=self.hours_included, price_cents=self.price_eur, **{**given, **none})
+
+    @property
+    def _says_terms(self) -> bool:
+        return any(getattr(self, name) is not None for name in TERMS) or any(self._is_null(name) for name in NULLABLE)
 
     def _is_null(self, name: str) -> bool:
         return name in self.model_fields_set and getattr(self, name) is None

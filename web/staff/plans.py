@@ -28,9 +28,6 @@ from web.staff.filters import NOTHING, NUMBER, NothingFitsError, word_asked_for
 from web.staff.plan_bodies import PlanBody, PlanEditBody, PlansBody
 
 BULK = "bulk"
-ELSEWHERE = ("is_active", "is_featured", "display_order")
-"""Facts of a plan that are of no version."""
-
 ACTIVE: Mapping[str, bool] = {"true": True, "false": False}
 
 
@@ -100,10 +97,7 @@ class StaffPlanRoutes:
         who = await admin(self._door, request)
         plan_id = _number(request)
         idempotency_key(request)
-        given = await read_json(request)
-        if elsewhere := [name for name in ELSEWHERE if name in given]:
-            raise invalid(elsewhere[0], "is of no version: it is set with admin/plans/bulk/")
-        body = PlanEditBody.of(given)
+        body = PlanEditBody.of(await read_json(request))
 
         async def shown(_: object) -> Mapping[str, Any]:
             return written_plan(await self._found(plan_id))

@@ -13,6 +13,7 @@ from web.staff.expiry import StaffExpiryRoutes
 from web.staff.findings import FindingRoutes
 from web.staff.invoices import StaffInvoiceRoutes
 from web.staff.packages import StaffPackageRoutes
+from web.staff.payments import StaffPaymentRoutes
 from web.staff.plans import StaffPlanRoutes
 from web.staff.refunds import StaffRefundRoutes
 from web.staff.webhooks import StaffWebhookRoutes
@@ -21,12 +22,15 @@ from web.staff.webhooks import StaffWebhookRoutes
 def staff_routes(door: Door) -> Iterator[Route]:
     packages, expiry, audit = StaffPackageRoutes(door), StaffExpiryRoutes(door), AuditRoutes(door)
     refunds, disputes, invoices = StaffRefundRoutes(door), StaffDisputeRoutes(door), StaffInvoiceRoutes(door)
+    payments = StaffPaymentRoutes(door)
     for prefix in reversed(PREFIXES):
         yield Route(f"{prefix}admin/packages/{{transaction_id}}/extend/", packages.extend, methods=["POST"])
         yield Route(f"{prefix}admin/bulk-extend-packages/", packages.bulk_extend, methods=["POST"])
         yield Route(f"{prefix}admin/process-expired-packages/", expiry.process, methods=["POST"])
         yield Route(f"{prefix}admin/expired-packages/", packages.expired)
         yield Route(f"{prefix}admin/packages-expiring-soon/", packages.expiring_soon)
+        yield Route(f"{prefix}admin/payments/metrics/", payments.metrics)
+        yield Route(f"{prefix}admin/payments/transactions/", payments.transactions)
         yield Route(f"{prefix}admin/payments/audit-log/", audit.listed)
         yield Route(f"{prefix}admin/payments/audit-log/{{act_id:uuid}}/", audit.shown)
         yield Route(f"{prefix}admin/payments/refunds/", refunds.all_of_them, methods=["GET", "POST"])
