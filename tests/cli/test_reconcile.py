@@ -57,7 +57,7 @@ def test_what_no_webhook_brought_is_read_in_its_own_process(
     purchase = sold(begin, deployment, gateway)
     said = billing("reconcile")
     assert said.status == 0
-    assert said.out.startswith("1 events since ")
+    assert said.out.startswith("1 event since ")
     assert said.out.endswith("1 recorded, 0 adopted, 0 differ\n")
     assert minutes_left(begin, purchase.student_id or 0) == STANDARD_MINUTES
     assert ": 0 recorded" in billing("reconcile", "--since", "2h").out
