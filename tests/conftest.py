@@ -88,8 +88,7 @@ def settings(database_url: str, valkey_url: str, tmp_path: Path) -> Settings:
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
     """More patient than a worker's: a machine that stands still for some seconds is no fault of what is tested."""
-    patience = {"idle_in_transaction_session_timeout": "30s", "statement_timeout": "30s"}
-    engine = db.connect(database_url, "tests", pool_size=24, **patience)
+    engine = db.connect(database_url, "tests", pool_size=24, idle_in_transaction_session_timeout="30s")
     yield engine
     engine.dispose()
 
