@@ -35,7 +35,8 @@ STRIPE = Waits((1, 2, 4, 4, 4, 8, 16, 30, LONGEST.total_seconds()), then_stop=Fa
 """Trouble that passes is over in seconds, and so is the wait after it; in an outage the breaker keeps calls back."""
 CROWDED = Waits((1, 2, 4), then_stop=False)
 """Where Stripe itself is asked too much, or another call holds the object: our own rate is halved then, and the object
-free in a moment. Waits that grow further would only leave places unused."""
+free in a moment, and so is a row that another transaction has locked. Waits that grow further would only leave places
+unused."""
 ON_ITS_WAY = Waits((300, 3600, 6 * 3600, 24 * 3600), then_stop=False)
 """For something that Stripe is doing, should the event that ends it be lost."""
 EVENT = Waits((1, 5, 30, 120, 600), then_stop=True)

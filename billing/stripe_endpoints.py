@@ -84,7 +84,6 @@ class _Page(BaseModel):
     object: Literal["list"]
     data: list[_Endpoint]
     has_more: bool
-    version: str
 
 
 class _Unbraked:
@@ -113,30 +112,30 @@ class StripeEndpoints:
         self._line = _OwnLine(settings)
         self._once: Any = {"idempotency_key": f"webhook-endpoint:{wish}"}
 
-    def at(self, url: str) -> tuple[Sequence[EndpointThere], str]:
-        """Those with this very address, and the version of the API that our calls speak."""
+    @property
+    def version(self) -> str:
+        """Of the API that our calls speak."""
+        return self._line.api_version
+
+    def at(self, url: str) -> Sequence[EndpointThere]:
+        """Those with this very address."""
         parameters: dict[str, Any] = {"limit": PAGE}
         found: list[EndpointThere] = []
         while True:
-            page = self._line.asked(_Page.model_validate, self.list_in_version, parameters)
+            page = self._line.asked(_Page.model_validate, self._line.v1.webhook_endpoints.list, parameters)
             found += [listed.in_our_words() for listed in page.data if listed.url == url]
             if not page.has_more or not page.data:
-                return found, page.version
+                return found
             parameters["starting_after"] = page.data[-1].id
 
-    def create(self, url: str, version: str) -> EndpointThere:
-        asked: Any = {"url": url, "enabled_events": [*WANTED], "api_version": version, "description": DESCRIPTION}
+    def create(self, url: str) -> EndpointThere:
+        facts = {"url": url, "api_version": self.version, "description": DESCRIPTION}
+        asked: Any = {**facts, "enabled_events": [*WANTED]}
         return self._line.asked(_endpoint, self._line.v1.webhook_endpoints.create, asked, self._once)
 
     def update(self, endpoint_id: str, change: Mapping[str, Any]) -> EndpointThere:
         update, asked = self._line.v1.webhook_endpoints.update, dict(change)
         return self._line.asked(_endpoint, update, endpoint_id, asked, self._once)
-
-    def list_in_version(self, parameters: Any) -> dict[str, Any]:
-        """A page, and the version in which it was answered: the library's own, which every call of ours asks for."""
-        page = self._line.v1.webhook_endpoints.list(parameters)
-        answer = page.last_response
-        return {**page.to_dict(), "version": answer and answer.headers.get("Stripe-Version")}
 
 
 def ensure(endpoints: StripeEndpoints, url: str, *, is_dry: bool) -> Ensured:
@@ -144,12 +143,12 @@ def ensure(endpoints: StripeEndpoints, url: str, *, is_dry: bool) -> Ensured:
 
     Raises SeveralEndpointsError, and a `GatewayError` where Stripe gives no answer.
     """
-    found, version = endpoints.at(url)
+    found, version = endpoints.at(url), endpoints.version
     if len(found) > 1:
         ids = ", ".join(endpoint.id for endpoint in found)
         raise SeveralEndpointsError(f"{len(found)} endpoints at Stripe have {url}: {ids}; keep one, delete the others")
     if not found:
-        created = None if is_dry else endpoints.create(url, version)
+        created = None if is_dry else endpoints.create(url)
         return Ensured(url, version, created, [], is_created=True)
     differences = _differences(found[0])
     if differences and not is_dry:

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import stripe
-
 from billing import stripe_answers as answers
 from billing.config import Settings
 from billing.deployment import MARK
@@ -28,7 +26,7 @@ class StripeGateway(StripeRecurring, StripeReconciling):
 
     @property
     def api_version(self) -> str:
-        return stripe.api_version
+        return self._line.api_version
 
     def create_intent(self, call: StoredCall) -> Intent:
         options: Any = {"idempotency_key": call.idempotency_key, "stripe_version": call.api_version}

@@ -64,6 +64,11 @@ class StripeLine:
             base_addresses={"api": settings.stripe_api_base},
         ).v1
 
+    @property
+    def api_version(self) -> str:
+        """The version that the library was made for: every call of ours is answered in it."""
+        return stripe.api_version
+
     def asked(self, read: Callable[[Any], T], call: Callable[..., object], *arguments: object) -> T:
         """Seconds of trying inside one call; a wait of minutes is the row's.
 

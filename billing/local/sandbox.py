@@ -20,12 +20,6 @@ KEYS = {
 }
 
 
-def keys_beside(environment: Mapping[str, str]) -> dict[str, str]:
-    """The sandbox's keys; a webhook secret that somebody has set is the one that it signs with."""
-    given = environment.get("STRIPE_WEBHOOK_SECRET", "").strip()
-    return {**KEYS, "STRIPE_WEBHOOK_SECRET": given} if given else KEYS
-
-
 class Sandbox(Service):
     def __init__(self, state: Path, port: int, door: str, environment: Mapping[str, str]) -> None:
         self._data = state / "sandbox"
@@ -36,7 +30,9 @@ class Sandbox(Service):
 
     @property
     def keys(self) -> dict[str, str]:
-        return keys_beside(self._environment)
+        """A webhook secret that somebody has set is the one that it signs with."""
+        given = self._environment.get("STRIPE_WEBHOOK_SECRET", "").strip()
+        return {**KEYS, "STRIPE_WEBHOOK_SECRET": given or SANDBOX_WEBHOOK_SECRET}
 
     @property
     def url(self) -> str:

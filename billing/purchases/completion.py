@@ -16,7 +16,7 @@ from billing.models import Purchase
 from billing.purchases import changes
 from billing.purchases.lifecycle import can_move
 from billing.purchases.waking import wake_marks
-from billing.reads.written import sum_told
+from billing.reads.written import difference_told
 from billing.receipts.ask import ask_for_receipts
 from billing.stale.marks import mark
 from billing.states import LotOrigin, PlanType, PurchaseState, StaleKind
@@ -137,11 +137,9 @@ def complete_found(
     """Complete a locked purchase where Stripe, asked by us, says that its intent was paid as it was sold."""
     if intent.status != "succeeded":
         return
-    live = deployment.livemode
-    paid, sold_for = (intent.amount_received_cents, intent.currency), (purchase.price_cents, purchase.currency)
-    if paid != sold_for:
-        told = [sum_told(cents, currency, livemode=live) for cents, currency in (paid, sold_for)]
-        detail = "paid {}, sold for {}".format(*told)
+    live = deployment.livemode  # the intent is of our own key, so of our own mode
+    sold_for = (purchase.price_cents, purchase.currency, live)
+    if detail := difference_told((intent.amount_received_cents, intent.currency, live), sold_for):
         cases.open_case(session, "payment_differs", intent.id, purchase_id=purchase.id, detail=detail, at=now)
         return
     session.flush()

@@ -12,7 +12,7 @@ from billing import cases, work
 from billing.deployment import Deployment
 from billing.models import Purchase
 from billing.purchases import completion, lifecycle
-from billing.reads.written import sum_told
+from billing.reads.written import difference_told
 from billing.secrets import Vault
 from billing.states import PAYABLE, SETTLED, Outcome, PurchaseState, Step
 from billing.webhooks.events import IntentNews, StripeEvent, read_intent
@@ -88,11 +88,7 @@ def note_action_required(session: Session, event: StripeEvent, context: Context)
 def difference_of(sold: completion.Sold, news: IntentNews, deployment: Deployment) -> str | None:
     """Where what was paid is not what was sold, in words; None where they agree."""
     paid = (news.amount_cents, news.currency, news.livemode)
-    asked = (sold.price_cents, sold.currency, deployment.livemode)
-    if paid == asked:
-        return None
-    told = [sum_told(cents, currency, livemode=livemode) for cents, currency, livemode in (paid, asked)]
-    return "paid {}, sold for {}".format(*told)
+    return difference_told(paid, (sold.price_cents, sold.currency, deployment.livemode))
 
 
 Aim = Callable[[Purchase], tuple[PurchaseState, Step]]

@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime
 
+Sum = tuple[int | None, str, bool]
+"""Cents, currency, and whether it is real money."""
+
 
 def euros(cents: int) -> str:
     sign, whole = ("-", -cents) if cents < 0 else ("", cents)
@@ -17,6 +20,15 @@ def sum_told(cents: int | None, currency: str, *, livemode: bool) -> str:
     else:
         amount = f"{cents} of the smallest unit of {currency[:10]}"
     return f"{amount} {'for real' if livemode else 'in test mode'}"
+
+
+def difference_told(paid: Sum, sold: Sum) -> str | None:
+    """Where what was paid is not what was sold, in words; None where they agree."""
+    if paid == sold:
+        return None
+    (cents, currency, live), (price_cents, unit, is_live) = paid, sold
+    paid_told = sum_told(cents, currency, livemode=live)
+    return f"paid {paid_told}, sold for {sum_told(price_cents, unit, livemode=is_live)}"
 
 
 def hours(minutes: int) -> str:

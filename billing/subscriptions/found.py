@@ -74,9 +74,7 @@ def keep_begun(session: Session, student_id: int, there: SubscriptionThere) -> U
 
 def hand_to(session: Session, subscription_id: UUID, student_id: int) -> None:
     """To whom its purchase belongs: what a guest had begun may have become an account's while Stripe was asked."""
-    kept = session.get_one(Subscription, subscription_id)
-    if kept.student_id != student_id:
-        kept.student_id = student_id
+    session.get_one(Subscription, subscription_id).student_id = student_id
 
 
 def apply_change(session: Session, there: SubscriptionThere, *, request_id: str, at: datetime) -> None:
@@ -104,9 +102,11 @@ def _write(session: Session, row: Subscription, found: SubscriptionFound, contex
 
 def _report_another(session: Session, row: Subscription, context: Context) -> None:
     """Two that live at once were bought in two windows before either was paid: somebody is charged twice."""
+    if row.status not in LIVE_SUBSCRIPTIONS:
+        return
     theirs = (Subscription.student_id == row.student_id, col(Subscription.status).in_(LIVE_SUBSCRIPTIONS))
     living = session.exec(select(Subscription.stripe_subscription_id).where(*theirs)).all()
-    if row.status in LIVE_SUBSCRIPTIONS and len(living) > 1:
+    if len(living) > 1:
         told = ", ".join(sorted(living))
         detail = f"{told} are both charged; a student has one: cancel the other, and give its money back"
         cases.open_case(session, "second_subscription", told, purchase_id=None, detail=detail, at=context.now)

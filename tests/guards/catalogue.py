@@ -141,7 +141,7 @@ GUARDS: tuple[Guard, ...] = (
     ),
     Guard(
         "amount, currency and mode checks",
-        (Edit("billing/purchases/news.py", "    if paid == asked:\n", "    if True:\n"),),
+        (Edit("billing/reads/written.py", "    if paid == sold:\n", "    if True:\n"),),
         ("tests/billing/test_drain.py",),
     ),
     Guard(

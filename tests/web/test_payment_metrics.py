@@ -184,15 +184,20 @@ def test_more_may_go_back_than_came_in(returns: Returns, get: Get) -> None:
     assert get()["revenue"] == {**NO_MONEY, "refunded_eur": "70.00", "net_eur": "-70.00"}
 
 
-def test_refunds_and_verdicts_are_of_when_they_were_decided(returns: Returns, get: Get) -> None:
-    """An open dispute is counted as open however long ago it came: it still wants somebody."""
-    returns.refunded(returns.sold(), 7_000)
+def dispute_two(returns: Returns) -> None:
+    """Of which one is lost, and the other is open."""
     for ending in ("lost", None):
         dispute = returns.gateway.raise_dispute(intent_of(returns.sold()), 14_000)
         returns.hear_of_dispute(dispute.id, "charge.dispute.created")
         if ending:
             returns.gateway.change_dispute(dispute.id, ending)
             returns.hear_of_dispute(dispute.id)
+
+
+def test_refunds_and_verdicts_are_of_when_they_were_decided(returns: Returns, get: Get) -> None:
+    """An open dispute is counted as open however long ago it came: it still wants somebody."""
+    returns.refunded(returns.sold(), 7_000)
+    dispute_two(returns)
     earlier = "{0} = {0} - interval '25 hours'".format
     with returns.desk.begin() as session:
         session.execute(text(f"UPDATE refund SET {earlier('created_at')}, {earlier('decided_at')}"))  # noqa: S608
@@ -252,12 +257,7 @@ def test_hours_that_were_taken_back_are_neither_consumed_nor_outstanding(
     """
     room = StaffRoom(returns.desk.begin, database_url, today)
     returns.refunded(returns.sold(used=120))
-    for ending in ("lost", None):
-        dispute = returns.gateway.raise_dispute(intent_of(returns.sold()), 14_000)
-        returns.hear_of_dispute(dispute.id, "charge.dispute.created")
-        if ending:
-            returns.gateway.change_dispute(dispute.id, ending)
-            returns.hear_of_dispute(dispute.id)
+    dispute_two(returns)
     room.do(Grant(student_id=1, minutes=90, validity_days=30))
     room.do(Correct(student_id=1, minutes=30))
     assert get()["hours"] == {

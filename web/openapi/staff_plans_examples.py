@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from billing.reads.plans import DETAILS
 from web.openapi import staff_plans_answers as shapes
 from web.staff.plan_bodies import PlanBody, PlanEditBody, PlansBody
 
@@ -36,13 +37,7 @@ NEXT = {
 }
 PLAN = {
     "id": 2,
-    "name": "Standard Package",
-    "description": "Ten hours of tutoring.",
-    "plan_type": "package",
-    "hours_included": "10.00",
-    "price_eur": "140.00",
-    "validity_days": 45,
-    "price_per_hour": "14.00",
+    **{name: VERSION[name] for name in DETAILS},
     "code": "standard",
     "is_active": True,
     "is_featured": True,
