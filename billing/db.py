@@ -29,6 +29,9 @@ GONE: Final = (psycopg.errors.IdleInTransactionSessionTimeout, psycopg.errors.Re
 """The server ended our transaction while we slept, or it is no longer the one that takes writes; the driver files
 both under internal errors."""
 
+DOOR: Final = {"lock_timeout": "500ms", "statement_timeout": "2s"}
+"""Where the door's are shorter: it answers 503 rather than wait."""
+
 CONNECTION: Final = {"connect_timeout": 2, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2}
 
 
@@ -54,14 +57,14 @@ def connect(url: str, application: str, *, pool_size: int = 4, **session: str) -
     )
 
 
-def connect_async(url: str, application: str, *, pool_size: int = 4) -> AsyncEngine:
-    """An engine for the door, whose bounds are shorter: it answers 503 rather than wait."""
+def connect_async(url: str, application: str, *, pool_size: int = 4, **session: str) -> AsyncEngine:
+    """An engine for the door."""
     engine = create_async_engine(
         driver_url(url),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=2,
-        connect_args=connect_arguments(application, lock_timeout="500ms", statement_timeout="2s"),
+        connect_args=connect_arguments(application, **{**DOOR, **session}),
     )
     event.listen(engine.sync_engine, "connect", _send_arrays_in_binary)
     return engine

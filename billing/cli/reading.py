@@ -9,6 +9,7 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing import db
+from billing.cli.database import PATIENCE
 from billing.config import Settings
 from billing.errors import PermanentError
 
@@ -36,7 +37,7 @@ def ask_at(url: str, query: Callable[[AsyncConnection], Awaitable[T]]) -> T:
 
 
 async def _ask(url: str, query: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    engine = db.connect_async(url, "command", pool_size=1)
+    engine = db.connect_async(url, "command", pool_size=1, **PATIENCE)
     try:
         async with db.begin_async(engine) as connection:
             return await query(connection)

@@ -37,6 +37,7 @@ def billing(
         with capture_logs(), pytest.raises(SystemExit) as ended:  # the script keeps them from the command's words
             cli.run()
         said = capsys.readouterr()
+        sys.stderr.write(said.err)  # shown where the test fails, and read by the next command where it does not
         return Said(ended.value.code or 0, said.out, said.err)
 
     return run

@@ -184,6 +184,19 @@ def test_one_is_parked_and_discarded(billing: Billing, yard: Graveyard) -> None:
     assert billing("deadletters", "list", "--state", "dead").out == "nothing gave up\n"
 
 
+def test_an_act_that_a_worker_has_in_hand_is_waited_for(billing: Billing, yard: Graveyard) -> None:
+    """As one of the sweeper's hints may do while the command is still on its way."""
+    yard.event()
+    yard.run("""
+        CREATE FUNCTION taken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            NEW.lease_token := gen_random_uuid(); NEW.lease_until := clock_timestamp() + interval '1 second';
+            NEW.hint_at := NEW.lease_until; RETURN NEW;
+        END $$;
+        CREATE TRIGGER taken BEFORE INSERT ON staff_act FOR EACH ROW EXECUTE FUNCTION taken()
+    """)
+    assert billing("deadletters", "park", "webhook_event:1", *WHY).out == "webhook_event:1: parked\n"
+
+
 def test_what_is_done_with_is_listed_only_where_it_is_asked_for(billing: Billing, yard: Graveyard) -> None:
     """Who looks for work is not shown what nobody has to do any more; what is put aside still wants somebody."""
     dead_events(yard, 3)

@@ -4,13 +4,28 @@ from datetime import datetime
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from billing.cli.database import PATIENCE, connected
+from billing.cli.reading import ask_at
+from billing.config import Settings
 from billing.db import Begin
 from billing.deployment import Deployment
 from billing.failures import UnreadableFacts, record_unreadable
 from billing.states import PurchaseState
 from tests.cli.support import Billing
 from tests.support.factories import add_event, add_purchase, event_body, intent_body
+
+
+def test_a_command_waits_longer_than_a_worker_or_the_door(settings: Settings) -> None:
+    """Nobody waits behind it, and whoever typed it would only type it again."""
+    with connected(settings) as begin, begin() as session:
+        assert {name: session.scalar(text(f"SHOW {name}")) for name in PATIENCE} == PATIENCE
+
+    async def bound(connection: AsyncConnection) -> str:
+        return str(await connection.scalar(text("SHOW statement_timeout")))
+
+    assert ask_at(settings.database_url, bound) == PATIENCE["statement_timeout"]
 
 
 def test_plans_are_listed_in_their_order(billing: Billing) -> None:
