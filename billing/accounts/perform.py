@@ -13,7 +13,7 @@ import structlog
 from sqlmodel import Session, select
 from structlog.contextvars import bound_contextvars
 
-from billing import retry, students, work
+from billing import retry, students, troubles, work
 from billing.accounts import cards, decisions, fence, subscription_acts
 from billing.accounts.acts import Action, Asked, Decision, Done, Facts, Line, Record
 from billing.db import repeated
@@ -174,8 +174,7 @@ def _trouble(session: Session, desk: Desk, taken: Taken, error: GatewayError) ->
         called = (act.result or {}).get(CALLING, taken.line.facts)
         decisions.fail(session, act, called, error, at=desk.now)
     else:
-        wait = error.wait_after(act.deferrals)
-        work.put_off(act, wait, f"{error.error_type}: {error.message}")
+        troubles.put_off(act, error, error.wait_after(act.deferrals))
     return changes.noted(session)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import Session
 
-from billing import work
+from billing import troubles, work
 from billing.errors import PermanentError
 from billing.gateway import GatewayError, Intent, InvalidRequestError
 from billing.ids import stripe_key
@@ -101,8 +101,7 @@ class Cancellation:
             if isinstance(error, PermanentError):
                 self.drop_wish(purchase, str(error))
             else:
-                wait = error.wait_after(purchase.deferrals)
-                work.put_off(purchase, wait, f"{error.error_type}: {error.message}")
+                troubles.put_off(purchase, error, error.wait_after(purchase.deferrals))
             return []
 
         return record

@@ -13,7 +13,7 @@ from billing.accounts import decisions
 from billing.accounts.perform import perform_account_act
 from billing.db import Begin
 from billing.deployment import Deployment
-from billing.gateway import OutcomeUnknownError, StripeBusyError
+from billing.gateway import OutcomeUnknownError, StripeBusyError, StripeCrowdedError
 from billing.messages import PerformAccountAct
 from billing.secrets import Vault
 from billing.states import AccountAction, ActState, StaleKind
@@ -242,6 +242,15 @@ def test_a_stripe_that_is_busy_is_asked_again_later(home: Home) -> None:
     home.fail_with(StripeBusyError())
     act = home.do(A.PAUSE)
     assert (act.state, act.deferrals) == (ActState.REQUESTED, 1)
+    home.perform(act.id)
+    assert home.act(act.id).state is DONE
+
+
+def test_an_act_that_found_no_place_was_not_tried(home: Home) -> None:
+    home.subscribe()
+    home.fail_with(StripeCrowdedError(0.0))
+    act = home.do(A.PAUSE)
+    assert (act.state, act.attempts, act.deferrals) == (ActState.REQUESTED, 0, 0)
     home.perform(act.id)
     assert home.act(act.id).state is DONE
 

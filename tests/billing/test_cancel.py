@@ -10,7 +10,7 @@ import pytest
 from billing import db, ledger
 from billing.db import Begin
 from billing.deployment import Deployment
-from billing.gateway import Intent, InvalidRequestError, OutcomeUnknownError, StoredCall
+from billing.gateway import Intent, InvalidRequestError, OutcomeUnknownError, StoredCall, StripeCrowdedError
 from billing.ids import new_id
 from billing.messages import PreparePayment
 from billing.models import Purchase
@@ -135,6 +135,16 @@ def test_a_cancel_while_stripe_is_away_is_done_when_it_is_back(office: Office, w
     wish.of(purchase)
     office.fail_with(unreachable())
     assert office.work(purchase).state is P.PENDING
+    assert office.work(purchase).state is P.CANCELLED
+
+
+def test_a_cancel_that_found_no_place_was_not_tried(office: Office, wish: Wish) -> None:
+    """Neither is it asked for first then, nor does it wait longer the next time."""
+    purchase = office.buy()
+    office.work(purchase)
+    wish.of(purchase)
+    office.fail_with(StripeCrowdedError(0.0))
+    assert (office.work(purchase).state, office.load(purchase).deferrals) == (P.PENDING, 0)
     assert office.work(purchase).state is P.CANCELLED
 
 
