@@ -12,7 +12,7 @@ from billing import db
 from billing.config import Settings
 from billing.deployment import Deployment
 from billing.secrets import Vault
-from tests.support.database import TEMPLATE, Databases, fill_template
+from tests.support.database import PATIENT, TEMPLATE, Databases, fill_template
 from tests.support.environment import make_settings
 from tests.support.servers import RunningPostgres, RunningValkey, running_postgres, running_valkey
 
@@ -88,7 +88,7 @@ def settings(database_url: str, valkey_url: str, tmp_path: Path) -> Settings:
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
     """More patient than a worker's: a machine that stands still for some seconds is no fault of what is tested."""
-    engine = db.connect(database_url, "tests", pool_size=24, idle_in_transaction_session_timeout="30s")
+    engine = db.connect(database_url, "tests", pool_size=24, **PATIENT)
     yield engine
     engine.dispose()
 

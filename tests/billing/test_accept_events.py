@@ -12,6 +12,7 @@ from billing.db import Begin, begin_async
 from billing.models import WebhookEvent
 from billing.states import EventState
 from billing.webhooks.accept import IncomingEvent, accept
+from tests.support.database import PATIENT
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -33,7 +34,7 @@ def keep(url: str, *flushes: Sequence[IncomingEvent]) -> list[int]:
         finally:
             await engine.dispose()
 
-    engine = db.connect_async(url, "tests", pool_size=max(1, len(flushes)))
+    engine = db.connect_async(url, "tests", pool_size=max(1, len(flushes)), **PATIENT)
     return asyncio.run(run())
 
 

@@ -19,6 +19,7 @@ from billing.db import Begin, begin_async
 from billing.errors import BillingError, ConflictError, IdempotencyMismatchError, LockTimeoutError
 from billing.ids import new_id
 from billing.states import ConsumptionActKind, ConsumptionMode
+from tests.support.database import PATIENT
 from tests.support.factories import add_student
 from tests.support.hours import add_booking
 
@@ -74,7 +75,7 @@ def students(begin: Begin, now: datetime) -> list[int]:
 
 @asynccontextmanager
 async def door(url: str) -> AsyncIterator[AsyncEngine]:
-    engine = db.connect_async(url, "tests")
+    engine = db.connect_async(url, "tests", **PATIENT)
     try:
         yield engine
     finally:

@@ -26,6 +26,7 @@ from billing.ids import new_id
 from billing.models import Purchase
 from billing.purchases.accept import AcceptedPurchase, Caller, PurchaseRequest, accept
 from billing.states import PlanType, PurchaseState
+from tests.support.database import PATIENT
 
 T = TypeVar("T")
 Answer = AcceptedPurchase | BillingError
@@ -57,7 +58,7 @@ def wish(key: str | None = None, **changes: Any) -> PurchaseRequest:
 
 @asynccontextmanager
 async def door(url: str) -> AsyncIterator[AsyncEngine]:
-    engine = db.connect_async(url, "tests")
+    engine = db.connect_async(url, "tests", **PATIENT)
     try:
         yield engine
     finally:

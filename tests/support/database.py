@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
+from typing import TypedDict
 
 import psycopg
 from psycopg import sql
@@ -18,6 +19,15 @@ from tests.support.environment import make_settings
 from tests.support.servers import RunningPostgres
 
 TEMPLATE = "billing_template"
+
+
+class Patience(TypedDict):
+    idle_in_transaction_session_timeout: str
+
+
+PATIENT = Patience(idle_in_transaction_session_timeout="5min")
+"""For a test's own engine: a machine that stands still for a minute is no fault of what is tested."""
+
 MOST_BYTES = 16 * 2**20
 """More than that is dropped faster than it is emptied."""
 
@@ -50,7 +60,7 @@ SCHEMA = """
 def fill_template(url: str) -> None:
     settings = make_settings(url, "redis://127.0.0.1:1/0")
     migrate.upgrade(settings)
-    engine = db.connect(url, "tests")
+    engine = db.connect(url, "tests", **PATIENT)
     plans.load_defaults(partial(db.begin, engine), force=False, now=datetime(2026, 1, 1, tzinfo=UTC))
     engine.dispose()
 
