@@ -58,7 +58,7 @@ def connect(url: str, application: str, *, pool_size: int = 4, **session: str) -
 
 
 def connect_async(url: str, application: str, *, pool_size: int = 4, **session: str) -> AsyncEngine:
-    """An engine for the door."""
+    """An engine for the door; a command's reads bring bounds of their own."""
     engine = create_async_engine(
         driver_url(url),
         pool_size=pool_size,

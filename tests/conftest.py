@@ -12,7 +12,7 @@ from billing import db
 from billing.config import Settings
 from billing.deployment import Deployment
 from billing.secrets import Vault
-from tests.support.database import PATIENT, TEMPLATE, Databases, fill_template
+from tests.support.database import TEMPLATE, Databases, connect, fill_template
 from tests.support.environment import make_settings
 from tests.support.servers import RunningPostgres, RunningValkey, running_postgres, running_valkey
 
@@ -87,8 +87,7 @@ def settings(database_url: str, valkey_url: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
-    """More patient than a worker's: a machine that stands still for some seconds is no fault of what is tested."""
-    engine = db.connect(database_url, "tests", pool_size=24, **PATIENT)
+    engine = connect(database_url, pool_size=24)
     yield engine
     engine.dispose()
 

@@ -11,7 +11,7 @@ from billing.deployment import Deployment
 from billing.secrets import Vault
 from tests.attack.works import Works
 from tests.conftest import NOON
-from tests.support.database import PATIENT, TEMPLATE
+from tests.support.database import TEMPLATE, connect
 from tests.support.environment import make_settings
 from tests.support.servers import RunningPostgres, RunningValkey
 
@@ -27,7 +27,7 @@ def works(
     postgres.create_database(name, template=TEMPLATE)
     folder: Path = tmp_path_factory.mktemp(name)
     settings = make_settings(postgres.url(name), valkey.url(), STATE_DIR=str(folder))
-    engine = db.connect(settings.database_url, "tests", pool_size=8, **PATIENT)
+    engine = connect(settings.database_url, pool_size=8)
     begin: db.Begin = partial(db.begin, engine)
     deployment = Deployment.of(settings, begin)
     yield Works(begin, settings.database_url, settings, Vault(settings.secret_key), deployment, NOON)

@@ -7,12 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlmodel import col, select
 
-from billing import db
 from billing.db import Begin, begin_async
 from billing.models import WebhookEvent
 from billing.states import EventState
 from billing.webhooks.accept import IncomingEvent, accept
-from tests.support.database import PATIENT
+from tests.support.database import connect_async
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -34,7 +33,7 @@ def keep(url: str, *flushes: Sequence[IncomingEvent]) -> list[int]:
         finally:
             await engine.dispose()
 
-    engine = db.connect_async(url, "tests", pool_size=max(1, len(flushes)), **PATIENT)
+    engine = connect_async(url, pool_size=max(1, len(flushes)))
     return asyncio.run(run())
 
 

@@ -12,14 +12,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from billing import db
 from billing.consumptions.accept import AcceptedBooking, BookingRequest, Named, accept
 from billing.consumptions.accept_acts import AcceptedAct, ActRequest, accept_act
 from billing.db import Begin, begin_async
 from billing.errors import BillingError, ConflictError, IdempotencyMismatchError, LockTimeoutError
 from billing.ids import new_id
 from billing.states import ConsumptionActKind, ConsumptionMode
-from tests.support.database import PATIENT
+from tests.support.database import connect_async
 from tests.support.factories import add_student
 from tests.support.hours import add_booking
 
@@ -75,7 +74,7 @@ def students(begin: Begin, now: datetime) -> list[int]:
 
 @asynccontextmanager
 async def door(url: str) -> AsyncIterator[AsyncEngine]:
-    engine = db.connect_async(url, "tests", **PATIENT)
+    engine = connect_async(url)
     try:
         yield engine
     finally:

@@ -13,7 +13,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlmodel import col, select
 
-from billing import db
 from billing.db import Begin, begin_async
 from billing.errors import (
     BillingError,
@@ -26,7 +25,7 @@ from billing.ids import new_id
 from billing.models import Purchase
 from billing.purchases.accept import AcceptedPurchase, Caller, PurchaseRequest, accept
 from billing.states import PlanType, PurchaseState
-from tests.support.database import PATIENT
+from tests.support.database import connect_async
 
 T = TypeVar("T")
 Answer = AcceptedPurchase | BillingError
@@ -58,7 +57,7 @@ def wish(key: str | None = None, **changes: Any) -> PurchaseRequest:
 
 @asynccontextmanager
 async def door(url: str) -> AsyncIterator[AsyncEngine]:
-    engine = db.connect_async(url, "tests", **PATIENT)
+    engine = connect_async(url)
     try:
         yield engine
     finally:

@@ -15,7 +15,7 @@ from billing.ids import new_id
 from billing.secrets import Vault
 from billing.states import AccountAction, ActState
 from tests.support.accounts import ANA, EVE, Home, refusal
-from tests.support.database import PATIENT
+from tests.support.database import connect_async
 
 A = AccountAction
 AT_END = {"at_period_end": True}
@@ -84,7 +84,7 @@ def test_twenty_double_clicks_are_one_act(home: Home, key: str | None) -> None:
     """With a key or without: a nervous thumb changes nothing twice."""
 
     async def crowd() -> set[object]:
-        engine = db.connect_async(home.url, "tests", pool_size=20, **PATIENT)
+        engine = connect_async(home.url, pool_size=20)
 
         async def click() -> object:
             request = AccountRequest(

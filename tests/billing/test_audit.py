@@ -30,7 +30,7 @@ from billing.states import (
     PurchaseState,
     SubscriptionStatus,
 )
-from tests.support.database import PATIENT, TEMPLATE
+from tests.support.database import TEMPLATE, connect
 from tests.support.factories import add_purchase, add_student
 from tests.support.servers import RunningPostgres
 
@@ -287,7 +287,7 @@ def _posting(kind: EntryKind, move: Move, lesson: Consumption, *, is_of_lesson: 
 def sold(postgres: RunningPostgres) -> Iterator[Begin]:
     """Hours as they are bought, taken, held and lost, and a second student, for tests that undo the damage they do."""
     postgres.create_database("audit", template=TEMPLATE)
-    engine = db.connect(postgres.url("audit"), "tests", **PATIENT)
+    engine = connect(postgres.url("audit"))
     begin = partial(db.begin, engine)
     ana, _eva = (add_student(begin, f"{name}@example.com", at=NOON) for name in ("ana", "eva"))
     live(begin, ana)

@@ -18,7 +18,7 @@ from billing.purchases.cancel import request_cancel
 from billing.purchases.payment import prepare_payment
 from billing.secrets import Vault
 from billing.states import PurchaseState
-from tests.support.database import PATIENT
+from tests.support.database import connect_async
 from tests.support.factories import STANDARD_MINUTES, add_student, minutes_left
 from tests.support.gateway import FakeGateway
 from tests.support.office import Office, unreachable
@@ -46,7 +46,7 @@ class Wish:
         self._now += timedelta(seconds=seconds)
 
     async def __call__(self, purchase_id: UUID) -> PurchaseState | None:
-        engine = db.connect_async(self._url, "tests", **PATIENT)
+        engine = connect_async(self._url)
         try:
             async with db.begin_async(engine) as connection:
                 return await request_cancel(connection, purchase_id, now=self._now)

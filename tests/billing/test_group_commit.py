@@ -13,7 +13,7 @@ from sqlalchemy.exc import DataError
 from billing import db
 from billing.errors import DatabaseUnavailableError, LockTimeoutError, PlanUnknownError, PriceChangedError
 from billing.work.group_commit import GroupCommit
-from tests.support.database import PATIENT
+from tests.support.database import connect_async
 
 T = TypeVar("T")
 Answer = str | Exception
@@ -359,7 +359,7 @@ def test_a_crowd_at_a_real_table(begin: db.Begin, database_url: str) -> None:
     """)
 
     async def test(table: Table) -> list[Answer | BaseException]:
-        engine = db.connect_async(database_url, "tests", **PATIENT)
+        engine = connect_async(database_url)
 
         async def flush(requests: Sequence[str]) -> Sequence[str]:
             async with db.begin_async(engine) as connection:

@@ -23,7 +23,7 @@ from billing.errors import DatabaseUnavailableError
 from billing.models import metadata
 from billing.staff.wishes import BulkExtend, Extend
 from billing.states import LotOrigin
-from tests.support.database import PATIENT
+from tests.support.database import connect
 from tests.support.environment import make_settings
 from tests.support.factories import add_purchase, add_student
 from tests.support.records import DAY, bought
@@ -90,7 +90,7 @@ def _administer(postgres: RunningPostgres, statement: str) -> None:
 
 @contextmanager
 def _connected(url: str) -> Iterator[Engine]:
-    engine = db.connect(url, "tests", **PATIENT)
+    engine = connect(url)
     try:
         yield engine
     finally:

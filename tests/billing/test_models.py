@@ -17,7 +17,7 @@ from billing import db, ledger
 from billing.ids import new_id
 from billing.models import BeatSlot, Purchase
 from billing.states import LotOrigin, PurchaseState
-from tests.support.database import PATIENT, TEMPLATE
+from tests.support.database import TEMPLATE, connect
 from tests.support.factories import add_event, add_purchase, add_student, event_body
 from tests.support.servers import RunningPostgres
 
@@ -735,7 +735,7 @@ GUARDS = text("""
 def engine(postgres: RunningPostgres) -> Iterator[Engine]:
     """One small world for all tests of this module: every statement of theirs is refused, so nothing changes it."""
     postgres.create_database("models", template=TEMPLATE)
-    engine = db.connect(postgres.url("models"), "tests", **PATIENT)
+    engine = connect(postgres.url("models"))
     _fill(partial(db.begin, engine))
     yield engine
     engine.dispose()

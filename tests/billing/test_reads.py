@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from billing.db import Begin, begin_async, connect_async
+from billing.db import Begin, begin_async
 from billing.ids import new_id
 from billing.models import HourLot, PurchaseTransition
 from billing.reads.balances import LOTS, balance_of
@@ -17,7 +17,7 @@ from billing.reads.purchases import TimelineStep, find_purchases, find_versions
 from billing.reads.readiness import look_at_database
 from billing.reads.whose import of_address, of_caller
 from billing.states import LotOrigin, PurchaseState, Step
-from tests.support.database import PATIENT
+from tests.support.database import connect_async
 from tests.support.factories import add_purchase, add_student
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ def ask(url: str, query: Callable[[AsyncConnection], Awaitable[T]]) -> tuple[T, 
     """The answer, and how many statements it took."""
 
     async def run() -> tuple[T, int]:
-        engine = connect_async(url, "tests", **PATIENT)
+        engine = connect_async(url)
         statements: list[str] = []
         event.listen(engine.sync_engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
         async with begin_async(engine) as connection:

@@ -31,7 +31,7 @@ from billing.receipts.invoice import set_invoice
 from billing.receipts.issue import issue_batch
 from billing.receipts.page import print_receipt
 from billing.states import PurchaseState
-from tests.support.database import PATIENT
+from tests.support.database import connect
 from tests.support.factories import add_purchase, add_student
 from tests.support.hints import KeptHints
 from tests.support.leases import UnrenewedLeases
@@ -191,7 +191,7 @@ def test_many_workers_leave_no_gap_and_no_double(
 ) -> None:
     """Twenty of them, two hundred receipts: 1 to 200, each once, each page with its own number."""
     add_paid(begin, student, 200, now)
-    engine = db.connect(database_url, "tests", pool_size=20, **PATIENT)
+    engine = connect(database_url, pool_size=20)
     begin_of_many = partial(db.begin, engine)
 
     def is_done_after_work() -> bool:

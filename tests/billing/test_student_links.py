@@ -18,7 +18,7 @@ from billing.models import Purchase, Student
 from billing.purchases import completion
 from billing.states import PurchaseState
 from billing.student_links import follow_link, request_link
-from tests.support.database import PATIENT
+from tests.support.database import connect_async
 from tests.support.factories import STANDARD_CENTS, STANDARD_MINUTES, add_purchase, add_student, minutes_left
 from tests.support.leases import UnrenewedLeases
 
@@ -69,7 +69,7 @@ class Platform:
 
     def wish(self, external_id: str = "ana", email: str = EMAIL) -> UUID:
         async def run() -> UUID:
-            engine = db.connect_async(self.url, "tests", **PATIENT)
+            engine = connect_async(self.url)
             try:
                 async with db.begin_async(engine) as connection:
                     return await request_link(

@@ -15,7 +15,7 @@ from billing import db, students
 from billing.db import Begin
 from billing.models import Purchase, Student
 from billing.students import Identity
-from tests.support.database import PATIENT, TEMPLATE
+from tests.support.database import TEMPLATE, connect
 from tests.support.factories import add_purchase
 from tests.support.servers import RunningPostgres
 
@@ -108,7 +108,7 @@ def add(session: Session, *known: Row) -> None:
 def nobody(postgres: RunningPostgres) -> Iterator[Begin]:
     """A database without students, for tests that take back what they do."""
     postgres.create_database("students", template=TEMPLATE)
-    engine = db.connect(postgres.url("students"), "tests", **PATIENT)
+    engine = connect(postgres.url("students"))
     yield partial(db.begin, engine)
     engine.dispose()
 

@@ -20,7 +20,7 @@ from billing.secrets import Vault
 from billing.states import PlanType, Step, SubscriptionStatus
 from billing.states import PurchaseState as P
 from billing.student_links import follow_link, request_link
-from tests.support.database import PATIENT
+from tests.support.database import connect_async
 from tests.support.factories import add_student
 from tests.support.gateway import FakeGateway
 from tests.support.office import Returns
@@ -218,7 +218,7 @@ def test_what_a_guest_began_belongs_to_the_account_that_proves_the_address_meanw
     purchase = office.buy(**MONTHLY)
 
     async def prove() -> UUID:
-        engine = db.connect_async(database_url, "tests", **PATIENT)
+        engine = connect_async(database_url)
         try:
             async with db.begin_async(engine) as line:
                 wish = {"external_id": "ana", "email": purchase.buyer_email, "name": "Ana", "request_id": "r"}

@@ -22,7 +22,7 @@ from billing.states import FindingKind, PurchaseState
 from billing.stripe_gateway import StripeGateway
 from billing.webhooks.drain import drain
 from tests.sandbox.running import SECRET_KEY, Sandbox, running
-from tests.support.database import PATIENT, TEMPLATE
+from tests.support.database import TEMPLATE, connect
 from tests.support.environment import make_settings
 from tests.support.factories import STANDARD_MINUTES, add_purchase, add_student, load_purchase, minutes_left
 from tests.support.hints import KeptHints
@@ -41,7 +41,7 @@ class Shop:
         settings = make_settings(
             postgres.url(database), valkey.url(), STRIPE_API_BASE=sandbox.url, STRIPE_SECRET_KEY=SECRET_KEY
         )
-        self.engine = db.connect(settings.database_url, "tests", pool_size=2, **PATIENT)
+        self.engine = connect(settings.database_url, pool_size=2)
         self.begin: Begin = partial(db.begin, self.engine)
         self.vault = Vault(settings.secret_key)
         deployment = Deployment.of(settings, self.begin)

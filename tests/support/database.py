@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
-from typing import TypedDict
 
 import psycopg
 from psycopg import sql
@@ -19,15 +18,6 @@ from tests.support.environment import make_settings
 from tests.support.servers import RunningPostgres
 
 TEMPLATE = "billing_template"
-
-
-class Patience(TypedDict):
-    idle_in_transaction_session_timeout: str
-
-
-PATIENT = Patience(idle_in_transaction_session_timeout="5min")
-"""For a test's own engine: a machine that stands still for a minute is no fault of what is tested."""
-
 MOST_BYTES = 16 * 2**20
 """More than that is dropped faster than it is emptied."""
 
@@ -57,10 +47,15 @@ SCHEMA = """
 """
 
 
+connect = partial(db.connect, application="tests", idle_in_transaction_session_timeout="5min")
+"""An engine of a test's own: a machine that stands still for a minute is no fault of what is tested."""
+connect_async = partial(db.connect_async, application="tests", idle_in_transaction_session_timeout="5min")
+
+
 def fill_template(url: str) -> None:
     settings = make_settings(url, "redis://127.0.0.1:1/0")
     migrate.upgrade(settings)
-    engine = db.connect(url, "tests", **PATIENT)
+    engine = connect(url)
     plans.load_defaults(partial(db.begin, engine), force=False, now=datetime(2026, 1, 1, tzinfo=UTC))
     engine.dispose()
 

@@ -13,7 +13,7 @@ from billing.reads.balances import balance_of
 from billing.reads.ledger import explain
 from billing.reads.pages import Slice
 from billing.reads.whose import of_id
-from tests.support.database import PATIENT
+from tests.support.database import connect_async
 from tests.support.spending_model import Hours
 from tests.support.spending_stage import Stage
 
@@ -38,7 +38,7 @@ class Telling:
 
     def __init__(self, url: str) -> None:
         self.runner = asyncio.Runner()
-        self.engine = db.connect_async(url, "tests", pool_size=1, **PATIENT)
+        self.engine = connect_async(url, pool_size=1)
 
     def __enter__(self) -> "Telling":
         return self

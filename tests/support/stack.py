@@ -21,7 +21,7 @@ from billing.config import SANDBOX_SECRET_KEY, SANDBOX_WEBHOOK_SECRET, Settings
 from billing.local.child import Program, spawn_arguments
 from billing.local.ports import free_port
 from billing.local.procfile import read_procfile
-from tests.support.database import PATIENT
+from tests.support.database import connect
 from tests.support.environment import environment
 from tests.support.processes import family_of
 from tests.support.servers import RunningPostgres, RunningValkey
@@ -139,7 +139,7 @@ class Stack:
         self.processes = self._make_processes()
         self.door = httpx2.Client(base_url=self.url, timeout=20)
         self.control = httpx2.Client(base_url=f"{self.sandbox_url}/_sandbox", timeout=20)
-        self.engine = db.connect(self.settings.database_url, "tests", pool_size=4, **PATIENT)
+        self.engine = connect(self.settings.database_url, pool_size=4)
         self.begin: db.Begin = partial(db.begin, self.engine)
         self.stripe = stripe.StripeClient(
             SANDBOX_SECRET_KEY, base_addresses={"api": self.sandbox_url}, max_network_retries=0

@@ -21,7 +21,7 @@ from billing.ids import new_id
 from billing.ledger import Credit, Move, Posting, expiries
 from billing.models import HourEntry, HourLot, SweepRun
 from billing.states import EntryKind, LotOrigin, Part, SweepTrigger
-from tests.support.database import PATIENT
+from tests.support.database import connect
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -99,7 +99,7 @@ def move(begin: Begin, lot_id: int, minutes: int, part: Part, kind: EntryKind, *
 
 def main(url: str, run_id: int) -> None:
     in_chunks_of(pytest.MonkeyPatch(), 100)
-    begin = partial(db.begin, db.connect(url, "tests", pool_size=1, **PATIENT))
+    begin = partial(db.begin, connect(url, pool_size=1))
 
     def tell(_chunk: expiries.Chunk) -> None:
         print("chunk", flush=True)

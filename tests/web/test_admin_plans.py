@@ -13,7 +13,7 @@ from billing.config import Settings
 from billing.db import Begin
 from billing.models import StaffAct
 from billing.states import ActState, StaffAction
-from tests.support.database import PATIENT, TEMPLATE
+from tests.support.database import TEMPLATE, connect
 from tests.support.environment import make_settings
 from tests.support.servers import RunningPostgres
 from tests.support.staff import StaffRoom
@@ -49,7 +49,7 @@ def settings(database_url: str, valkey_url: str) -> Settings:
 
 @pytest.fixture
 def begin(database_url: str) -> Iterator[Begin]:
-    engine = db.connect(database_url, "tests", **PATIENT)
+    engine = connect(database_url)
     yield partial(db.begin, engine)
     engine.dispose()
 

@@ -19,7 +19,7 @@ from billing.config import Settings
 from billing.db import Begin
 from billing.ids import new_id
 from billing.messages import Change
-from tests.support.database import PATIENT, fill_template
+from tests.support.database import connect, fill_template
 from tests.support.doors import running_door
 from tests.support.servers import RunningValkey, running_postgres, running_valkey
 from tests.support.statements import counted
@@ -217,7 +217,7 @@ def test_what_is_accepted_is_a_202_whatever_happens_while_it_is_waited_for(setti
         fill_template(own.url())
         moved = settings.model_copy(update={"database_url": own.url()})
         with TestClient(create_app(moved), raise_server_exceptions=False) as client:
-            engine = db.connect(own.url(), "tests", **PATIENT)
+            engine = connect(own.url())
             platform = Platform(client, lambda: db.begin(engine), moved, tokens)
             platform.student("ana")
             client.get("/readyz")

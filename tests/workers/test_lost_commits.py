@@ -18,7 +18,7 @@ from billing.secrets import Vault
 from billing.states import PurchaseState
 from billing.webhooks.drain import drain
 from tests.support.cutting import Cut, CuttingLine, cutting_line
-from tests.support.database import PATIENT
+from tests.support.database import connect
 from tests.support.factories import (
     STANDARD_MINUTES,
     add_event,
@@ -48,7 +48,7 @@ def line(database_url: str) -> Iterator[CuttingLine]:
 @pytest.fixture
 def begin_over(line: CuttingLine) -> Iterator[Begin]:
     """Transactions over the line that breaks; one has passed it already."""
-    engine = db.connect(line.url, "tests", pool_size=2, **PATIENT)
+    engine = connect(line.url, pool_size=2)
     begin: Begin = partial(db.begin, engine)
     with begin() as session:
         session.execute(text("SELECT 1"))

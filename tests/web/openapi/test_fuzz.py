@@ -34,7 +34,7 @@ from billing.config import Settings
 from billing.db import Begin
 from billing.secrets import Vault
 from billing.work.kinds import OPEN_KINDS
-from tests.support.database import PATIENT, TEMPLATE
+from tests.support.database import TEMPLATE, connect
 from tests.support.environment import make_settings
 from tests.support.factories import add_student
 from tests.support.records import bought, credited, taken
@@ -118,7 +118,7 @@ class Caller:
 def begin(postgres: RunningPostgres) -> Iterator[Begin]:
     """A database of its own, with something to read in it."""
     postgres.create_database("web_fuzz", template=TEMPLATE)
-    engine = db.connect(postgres.url("web_fuzz"), "tests", **PATIENT)
+    engine = connect(postgres.url("web_fuzz"))
     begin, now = partial(db.begin, engine), datetime.now(UTC)
     student = add_student(begin, at=now, external_id="user-1")
     for _ in range(3):
