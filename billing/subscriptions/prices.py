@@ -70,11 +70,12 @@ def _key(desk: Desk, operation: str, wish: PriceWish) -> str:
 
 
 def _kept(session: Session, desk: Desk, plan_version_id: int, price: PriceThere) -> str:
+    """Two who keep the same price collide by the version's key and by the price's id, whichever is looked at first."""
     row = insert(StripePrice).values(
         plan_version_id=plan_version_id,
         stripe_product_id=price.product_id,
         stripe_price_id=price.id,
         made_at=desk.now,
     )
-    session.execute(row.on_conflict_do_nothing(index_elements=["plan_version_id"]))
+    session.execute(row.on_conflict_do_nothing())
     return session.get_one(StripePrice, plan_version_id).stripe_price_id
